@@ -1,0 +1,1 @@
+"""A worker autoscaler for Apache Airflow on Amazon ECS Fargate."""

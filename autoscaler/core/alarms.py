@@ -1,0 +1,59 @@
+"""What a person should look at, told from the same observation as the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.core.ownership import observes_only
+from autoscaler.core.proposal import Context
+from policies.model import Alarm, AlarmKind, Demand, Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """When something is worth a person's attention."""
+
+    slots_per_worker: int
+    maximum: int
+    deaf_seconds: float = 300.0
+    """Tasks queued beside free slots for longer mean workers that do not listen."""
+    pending_deadline_seconds: float = 600.0
+    """Workers should have started by then."""
+    parallelism: int | None = None
+    """Airflow's `core.parallelism`, a limit per scheduler; None: unknown."""
+
+    def alarms(self, context: Context) -> tuple[Alarm, ...]:
+        """All that is wrong now; usually nothing."""
+        state, at, capacity = context.state, context.at, context.capacity
+        found = []
+        if state.deaf_since is not None and at - state.deaf_since >= self.deaf_seconds:
+            minutes = (at - state.deaf_since) / 60
+            note = f"tasks have been queued beside free slots for {minutes:.0f} min"
+            found.append(Alarm(AlarmKind.DEAF_WORKERS, note))
+        if state.short_since is not None and at - state.short_since >= self.pending_deadline_seconds:
+            missing = context.current - capacity.running
+            found.append(Alarm(AlarmKind.PENDING_TOO_LONG, f"{missing} workers have not started in time"))
+        if capacity.contested_by:
+            found.append(Alarm(AlarmKind.CONTESTED, f"{capacity.contested_by} sets this size too"))
+        if capacity.rollout is Rollout.FAILED:
+            found.append(Alarm(AlarmKind.DEPLOYMENT_FAILED, "the service's deployment failed"))
+        if state.ownership.foreign_at and observes_only(state.ownership, at):
+            note = "others set the desired count three times within an hour: observing only"
+            found.append(Alarm(AlarmKind.FOREIGN_WRITES, note))
+        if hosts := context.observation.evidence.unplaced_hosts:
+            found.append(Alarm(AlarmKind.BUSY_UNPLACED, f"busy, but no worker of ours: {hosts[0]}"))
+        if isinstance(context.demand, Demand):
+            self._of_demand(context.demand, found)
+        return tuple(found)
+
+    def _of_demand(self, demand: Demand, found: list[Alarm]) -> None:
+        if demand.phantoms:
+            note = f"{demand.phantoms} tasks have no living process and are left out of the load"
+            found.append(Alarm(AlarmKind.PHANTOM_TASKS, note))
+        if self.parallelism is not None and demand.schedulers:
+            allowed, wanted = self.parallelism * demand.schedulers, self.maximum * self.slots_per_worker
+            if allowed < wanted:
+                note = (
+                    f"Airflow may run {allowed} tasks at once, the workers {wanted}: raise core.parallelism"
+                )
+                found.append(Alarm(AlarmKind.PARALLELISM_TOO_LOW, note))

@@ -1,0 +1,48 @@
+"""A proposal on its way through the guards, and what a guard may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoscaler.core.state import State
+from policies.model import Capacity, Demand, Observation, Reason, Stage, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How many workers there should be, so far, and why."""
+
+    workers: float
+    floor: int
+    """No later stage may go below: data or workers forbid it."""
+    trail: tuple[Stage, ...]
+
+    def to(self, stage: str, workers: float, reason: Reason, note: str = "") -> Proposal:
+        """Another size, with the reason."""
+        return Proposal(workers, self.floor, (*self.trail, Stage(stage, workers, reason, note)))
+
+    def held(self, stage: str, current: int, reason: Reason, note: str = "") -> Proposal:
+        """At least `current`, now and in every later stage: the way in is blocked, the way out free."""
+        workers = max(self.workers, current)
+        return Proposal(workers, max(self.floor, current), (*self.trail, Stage(stage, workers, reason, note)))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a guard may look at: the observation, what of it is credible, and the state before it."""
+
+    at: float
+    observation: Observation
+    demand: Demand | Unavailable
+    """The observed demand, or why it cannot be believed."""
+    capacity: Capacity
+    current: int
+    """The observed desired count."""
+    state: State
+
+
+class Guard(Protocol):
+    """One limit.  Returns the proposal unchanged, or a changed one with its reason in the trail."""
+
+    def __call__(self, proposal: Proposal, context: Context, /) -> Proposal: ...

@@ -1,0 +1,94 @@
+"""What a controller remembers between two steps.  Written only by `Controller.step`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from policies.history import History
+from policies.model import NEVER, NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of the desired count that was (or may have been) applied."""
+
+    at: float
+    before: int
+    after: int
+
+    @property
+    def workers(self) -> int:
+        """How many workers it added; negative where it removed."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The extreme wish of a sliding window, in amortised O(1).
+
+    Kept are only the wishes that can still become the extreme: each is beaten by none younger.
+    """
+
+    entries: tuple[tuple[float, int], ...] = ()
+
+    def seen(self, at: float, wish: int, window_seconds: float, beats: Callable[[int, int], bool]) -> Wishes:
+        """With one wish more, and without those `window_seconds` old or older."""
+        entries = self.entries
+        stop = len(entries)
+        while stop and not beats(entries[stop - 1][1], wish):
+            stop -= 1
+        start = 0
+        while start < stop and at - entries[start][0] >= window_seconds:
+            start += 1
+        return Wishes((*entries[start:stop], (at, wish)))
+
+    def extreme(self, at: float, window_seconds: float) -> int | None:
+        """The largest (or smallest) wish younger than the window; None if there is none."""
+        for seen_at, wish in self.entries:
+            if at - seen_at < window_seconds:
+                return wish
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Which desired counts are ours, and when somebody else set one."""
+
+    expected: tuple[int, ...] = ()
+    """Counts that surprise nobody: the last one seen or written and, while a write settles, the one before."""
+    wrote_at: float = NEVER
+    unconfirmed: bool = False
+    """The last write got no answer and may still be applied."""
+    foreign_at: tuple[float, ...] = ()
+    """When others wrote, within the last hour."""
+    confirmed: bool = True
+    """The foreign size was seen in at least two readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything one target's controller remembers; serialisable, and compared by value."""
+
+    memory: Any
+    history: History
+    started_at: float | None = None
+    """The first observation."""
+    seen_at: float = NEVER
+    """The newest observation whose capacity was known."""
+    current: int | None = None
+    """The desired count seen then."""
+    lows: Wishes = Wishes()
+    highs: Wishes = Wishes()
+    moves: tuple[Move, ...] = ()
+    """Within the longest rate period."""
+    scaled_out_at: float = NEVER
+    scaled_in_at: float = NEVER
+    ownership: Ownership = field(default_factory=Ownership)
+    protected: frozenset[str] = NOBODY
+    """Workers whose protection we set and have not ended."""
+    short_since: float | None = None
+    """Since when fewer workers run than desired, the desired count unchanged."""
+    deaf_since: float | None = None
+    """Since when tasks have been queued beside free slots."""

@@ -1,0 +1,1 @@
+"""Loopback stand-ins, good enough to demonstrate with and to test against."""

@@ -1,0 +1,1 @@
+"""What is sized: one module a fleet."""

@@ -1,0 +1,1 @@
+"""Pure opinions: a history of observations in, a recommended number of workers out."""

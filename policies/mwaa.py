@@ -1,0 +1,115 @@
+"""Amazon MWAA's rule: (running + queued) / tasks per worker.
+
+Source: AWS's documentation of MWAA's automatic scaling.  How MWAA rounds is not documented; we
+round up, the only reading under which the workers suffice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge
+
+from policies.history import History
+from policies.model import Capacity, Demand, Reason, Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentClass:
+    """What Amazon MWAA gives with an environment of this class, and its us-east-1 list price."""
+
+    slots_per_worker: int
+    vcpu: float
+    memory_gb: float
+    environment_usd_per_hour: float
+    worker_usd_per_hour: float | None
+    """An additional worker; None: the class does not autoscale."""
+    price_verified: bool = True
+    """False: the worker's price continues the pattern of the smaller classes."""
+    minimum: int = 1
+    maximum: int = 10
+
+    @property
+    def autoscales(self) -> bool:
+        """Whether MWAA adds workers in this class at all."""
+        return self.worker_usd_per_hour is not None
+
+
+ENVIRONMENT_CLASSES = {
+    "mw1.micro": EnvironmentClass(3, 1, 3, 0.29, None, maximum=1),
+    "mw1.small": EnvironmentClass(5, 1, 2, 0.49, 0.055),
+    "mw1.medium": EnvironmentClass(10, 2, 4, 0.74, 0.11),
+    "mw1.large": EnvironmentClass(20, 4, 8, 0.99, 0.22),
+    "mw1.xlarge": EnvironmentClass(40, 8, 24, 1.98, 0.44, price_verified=False),
+    "mw1.2xlarge": EnvironmentClass(80, 16, 48, 3.96, 0.88, price_verified=False),
+}
+"""Defaults by class; prices as third parties quoted AWS's price list."""
+
+
+class ScaleIn(StrEnum):
+    """When the fleet may shrink."""
+
+    WHEN_IDLE = "when-idle"
+    """Only after running + queued has been zero for a while, then straight to the minimum."""
+    CONTINUOUS = "continuous"
+    """As the load falls, so does the number of workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class MwaaMemory:
+    """Since when running + queued has been zero in every reading; None: it was not, or was not read."""
+
+    idle_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mwaa:
+    """ceil((running + queued) / slots per worker), back to the minimum when idle."""
+
+    slots_per_worker: Annotated[int, Ge(1)]
+    """Tasks one worker runs at a time (Airflow's `worker_concurrency`)."""
+    scale_in: ScaleIn = ScaleIn.WHEN_IDLE
+    """`when-idle`: shrink only after `idle_seconds` of no load.  `continuous`: follow the load down."""
+    idle_seconds: Annotated[float, Ge(0)] = 120.0
+    """How long running + queued must have been zero before `when-idle` shrinks; MWAA waits two minutes."""
+
+    monotone: ClassVar[bool] = True
+    memory_type: ClassVar[Any] = MwaaMemory
+
+    @property
+    def window_seconds(self) -> float:
+        """`idle_seconds` where idleness counts, else nothing: the formula looks at one reading."""
+        return self.idle_seconds if self.scale_in is ScaleIn.WHEN_IDLE else 0.0
+
+    def initial(self) -> MwaaMemory:
+        """Nothing seen yet."""
+        return MwaaMemory()
+
+    def recommend(self, memory: MwaaMemory, history: History) -> tuple[MwaaMemory, Recommendation]:
+        """The formula of the newest reading; without one, the size that is."""
+        observation = history.latest
+        assert observation is not None, "a policy is asked after an observation"
+        demand, capacity = observation.demand, observation.capacity
+        current = float(capacity.desired) if isinstance(capacity, Capacity) else 0.0
+        if not isinstance(demand, Demand):
+            return MwaaMemory(), Recommendation(current, Reason.NO_OPINION)
+        load = demand.queued + demand.running
+        required = load / self.slots_per_worker
+        if self.scale_in is ScaleIn.CONTINUOUS:
+            return memory, Recommendation(required, Reason.DEMAND)
+        if load > 0:
+            if required >= current:
+                return MwaaMemory(), Recommendation(required, Reason.DEMAND)
+            return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
+        if not demand.whole:
+            return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
+        if memory.idle_since is None:
+            memory = MwaaMemory(observation.at)
+            idle_seconds = 0.0
+        else:
+            idle_seconds = observation.at - memory.idle_since
+        if idle_seconds >= self.idle_seconds:
+            return memory, Recommendation(0.0, Reason.IDLE)
+        return memory, Recommendation(current, Reason.WAITING_FOR_IDLE)

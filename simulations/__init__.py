@@ -1,0 +1,1 @@
+"""The simulated world: the same decisions, on past load, in virtual time."""
