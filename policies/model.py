@@ -133,6 +133,8 @@ class Workers:
             )
         )
 
+    __hash__ = None  # type: ignore[assignment]  # a value with arrays inside, never a key
+
     def columns(self) -> tuple[NDArray[Any], ...]:
         """The numeric columns, in the order of the fields."""
         return (

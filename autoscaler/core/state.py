@@ -57,7 +57,7 @@ class Ownership:
     """Which desired counts are ours, and when somebody else set one."""
 
     expected: tuple[int, ...] = ()
-    """Counts that surprise nobody: the last one seen or written and, while a write settles, the one before."""
+    """Counts that surprise nobody: the last seen or written and, while a write settles, the one before."""
     wrote_at: float = NEVER
     unconfirmed: bool = False
     """The last write got no answer and may still be applied."""
