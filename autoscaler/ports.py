@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-from policies.model import Busy, Capacity, Decision, Demand, LastWrite
+from policies.model import (
+    Applied,
+    Busy,
+    Capacity,
+    Decision,
+    Demand,
+    LastWrite,
+    Observation,
+    Refused,
+    Unknown,
+)
 
 
 class SourceError(Exception):
@@ -46,4 +57,35 @@ class Fleet(Protocol):
 
         Never raises for what the world did: the outcome says it.  None: there was nothing to write.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One look and what was decided on it."""
+
+    target: str
+    observation: Observation
+    decision: Decision
+    read_seconds: float
+    """How long the reading took."""
+
+
+class Listener(Protocol):
+    """Is told what the loop does.  Returns at once and never raises."""
+
+    def decided(self, tick: Tick) -> None:
+        """A decision was made; its write, if any, comes next."""
+        ...
+
+    def wrote(self, target: str, outcome: Applied | Refused | Unknown, seconds: float) -> None:
+        """A write ended."""
+        ...
+
+    def skipped(self, target: str, ticks: int) -> None:
+        """A tick took so long that others were left out."""
+        ...
+
+    def failed(self, target: str, why: str) -> None:
+        """A defect was caught; the target holds."""
         ...

@@ -67,9 +67,9 @@ class Airflow(Section):
     phantom_seconds: PositiveFloat = 300.0
     """A task whose heartbeat is older is a phantom: not counted as load.  Airflow's own time-out is 300 s."""
     celery_executors: tuple[Name, ...] = ("CeleryExecutor",)
-    """Executor names or aliases whose tasks run on these workers; tasks of the default executor always do."""
+    """Executor names or aliases whose tasks run on these workers; the default executor always counts."""
     parallelism: PositiveInt | None = None
-    """Airflow's `[core] parallelism`, if known; an alarm rises where it is less than the workers could run."""
+    """Airflow's `[core] parallelism`, if known; an alarm rises where the workers could run more."""
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:

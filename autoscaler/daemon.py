@@ -1,0 +1,147 @@
+"""The daemon's life: start, run, reload on SIGHUP, end on SIGTERM.
+
+A reload is a new generation: the loops end between two ticks, the adapters are built anew from the
+checked configuration, and every target goes on with what it remembered.  A configuration that is
+wrong or cannot be wired is refused, and the old one runs on.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import time
+from typing import TextIO
+
+import anyio
+import structlog
+
+from autoscaler.configuration import ConfigurationError, fingerprint, public
+from autoscaler.core.controller import Controller
+from autoscaler.loop import Memory, Ports, TargetLoop
+from autoscaler.http_server import served
+from autoscaler.pages import application
+from autoscaler.settings import Http, Settings
+from autoscaler.telemetry import Telemetry
+from autoscaler.wiring import WiringError, controller_of, timing_of, wired
+
+Signals = AsyncIterator[signal.Signals]
+
+
+class Daemon:
+    """Runs all targets of a configuration until it is told to stop."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        """`reload` reads the configuration anew; it raises `ConfigurationError`."""
+        self.telemetry = Telemetry(clock=time)
+        self._settings = settings
+        self._reload = reload
+        self._remembered: dict[str, tuple[Controller, Memory]] = {}
+
+    async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
+        """Until SIGTERM or SIGINT; `ready` is given the address of the pages.
+
+        Raises `WiringError` if the first configuration cannot be put to work.
+        """
+        settings, working = self._settings, None
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            while True:
+                try:
+                    following = await self._generation(settings, signals, ready)
+                except WiringError as error:
+                    if working is None:
+                        raise
+                    self._refused(str(error))
+                    settings, working = working, None
+                    continue
+                if following is None:
+                    structlog.get_logger().info("stopped", mode=settings.mode.value)
+                    return
+                settings, working = following, settings
+
+    async def _generation(
+        self, settings: Settings, signals: Signals, ready: Callable[[str], None]
+    ) -> Settings | None:
+        """Runs one configuration; the next one, or None to stop."""
+        async with AsyncExitStack() as stack:
+            ports = await stack.enter_async_context(wired(settings, time))
+            sink = stack.enter_context(_records(settings.log.records_path))
+            url = await self._listen(stack, settings.http)
+            self.telemetry.begin(settings.mode.value, fingerprint(settings), sink)
+            async with anyio.create_task_group() as group:
+                for name, target_ports in ports.items():
+                    loop = self._loop(name, settings, target_ports)
+                    group.start_soon(loop.run)
+                ready(url)
+                following = await self._next(signals)
+                group.cancel_scope.cancel()
+        return following
+
+    async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
+        try:
+            return await stack.enter_async_context(served(application(self.telemetry), http.host, http.port))
+        except OSError as error:
+            place = f"http.host = {http.host}, http.port = {http.port}"
+            raise WiringError(f"{place}: cannot listen: {error.strerror}") from None
+
+    def _loop(self, name: str, settings: Settings, ports: Ports) -> TargetLoop:
+        target = settings.targets[name]
+        controller = controller_of(target, settings)
+        loop = TargetLoop(name, controller, ports, timing_of(target), time, self.telemetry)
+        if name in self._remembered:
+            loop.memory = _carried(controller, *self._remembered[name])
+        self._remembered[name] = (controller, loop.memory)
+        timing = loop.timing
+        self.telemetry.started(
+            name,
+            public(settings)["targets"][name],
+            loop.memory.state,
+            controller.policy.memory_type,
+            late_seconds=timing.interval_seconds
+            + timing.read_deadline_seconds
+            + timing.write_deadline_seconds,
+            kept=settings.log.records_kept,
+        )
+        return loop
+
+    async def _next(self, signals: Signals) -> Settings | None:
+        """Waits for a stop (None) or for a reload with a valid configuration."""
+        async for number in signals:
+            if number is not signal.SIGHUP:
+                structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+                return None
+            try:
+                settings = self._reload()
+            except ConfigurationError as error:
+                self._refused(str(error))
+                continue
+            self.telemetry.metrics.count("reloads_total", "done")
+            structlog.get_logger().info("reloading", config_hash=fingerprint(settings))
+            return settings
+        return None
+
+    def _refused(self, why: str) -> None:
+        self.telemetry.metrics.count("reloads_total", "refused")
+        structlog.get_logger().error("reload refused, running on as before", why=why)
+
+
+def _carried(controller: Controller, before: Controller, memory: Memory) -> Memory:
+    """What a target remembered, with a fresh policy memory if its policy is another one now."""
+    if controller.policy == before.policy:
+        return memory
+    return replace(memory, state=replace(memory.state, memory=controller.policy.initial()))
+
+
+@contextmanager
+def _records(path: str | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        sink = Path(path).open("a", encoding="utf-8")
+    except OSError as error:
+        raise WiringError(f"log.records_path = {path}: cannot be written: {error.strerror}") from None
+    with sink:
+        yield sink

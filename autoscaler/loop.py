@@ -1,0 +1,146 @@
+"""Observe, step, act, tell: one target's ticks, each by its deadline.
+
+The only place where failures of the world are caught; they become inputs of the next step.
+Written on anyio alone, so that the same loop runs on a virtual clock over a simulated world.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from autoscaler.core.controller import Controller
+from autoscaler.core.evidence import placed
+from autoscaler.core.state import State
+from autoscaler.ports import Fleet, FleetError, Listener, Source, SourceError, Tick, Witness
+from policies.model import Busy, Capacity, Decision, Demand, LastWrite, Observation, Unavailable, Unknown
+
+Reading = TypeVar("Reading")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a target looks, and how long it waits for answers."""
+
+    interval_seconds: float
+    read_deadline_seconds: float
+    write_deadline_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world of one target.  Without a witness nobody says who is busy."""
+
+    source: Source
+    fleet: Fleet
+    witness: Witness | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a target's loop carries from tick to tick, and across a reload."""
+
+    state: State
+    last_write: LastWrite = None
+    wants_workers: bool = False
+
+
+@dataclass(slots=True)
+class TargetLoop:
+    """Runs one target's controller against the world."""
+
+    name: str
+    controller: Controller
+    ports: Ports
+    timing: Timing
+    clock: Callable[[], float]
+    """The daemon's wall clock, Unix seconds."""
+    listener: Listener
+    memory: Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.controller.initial())
+
+    async def run(self) -> None:
+        """Ticks for ever.  A late tick is skipped, never stacked."""
+        interval, due = self.timing.interval_seconds, anyio.current_time()
+        while True:
+            await anyio.sleep_until(due)
+            await self.tick()
+            late = anyio.current_time() - due
+            missed = int(late // interval)
+            if missed:
+                self.listener.skipped(self.name, missed)
+            due += interval * (missed + 1)
+
+    async def tick(self) -> None:
+        """One look, one decision, and the write it asks for."""
+        started, at = anyio.current_time(), self.clock()
+        observation = await self._observe(at)
+        read = anyio.current_time()
+        try:
+            state, decision = self.controller.step(self.memory.state, observation)
+        except Exception as error:  # noqa: BLE001 - a policy of the user's must not take the daemon down
+            self.listener.failed(self.name, f"the step failed, holding: {type(error).__name__}: {error}")
+            return
+        memory = self.memory
+        memory.state, memory.last_write, memory.wants_workers = state, None, decision.wants_workers
+        self.listener.decided(Tick(self.name, observation, decision, read - started))
+        await checkpoint()  # a stop that arrived meanwhile wins: no new write
+        await self._act(decision)
+
+    async def _observe(self, at: float) -> Observation:
+        memory, ports = self.memory, self.ports
+        demand: list[Demand | Unavailable] = []
+        capacity: list[Capacity | Unavailable] = []
+        busy: list[Busy | Unavailable] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, ports.source.demand, demand)
+            group.start_soon(
+                self._read, lambda: ports.fleet.capacity(list_workers=memory.wants_workers), capacity
+            )
+            if ports.witness is not None and memory.wants_workers:
+                group.start_soon(self._read, ports.witness.busy, busy)
+        seen, evidence = placed(capacity[0], busy[0] if busy else None)
+        return Observation(at, demand[0], seen, evidence, memory.last_write)
+
+    async def _read(
+        self, ask: Callable[[], Awaitable[Reading]], answers: list[Reading | Unavailable]
+    ) -> None:
+        seconds = self.timing.read_deadline_seconds
+        answer: Reading | Unavailable = Unavailable(f"no answer within {seconds:g} s")
+        with anyio.move_on_after(seconds):
+            try:
+                answer = await ask()
+            except (SourceError, FleetError) as error:
+                answer = Unavailable(str(error))
+            except Exception as error:  # noqa: BLE001 - a defect of an adapter costs a hold, not the daemon
+                answer = Unavailable(f"unexpected {type(error).__name__}")
+                self.listener.failed(self.name, f"an adapter failed, {_origin(error)}")
+        answers.append(answer)
+
+    async def _act(self, decision: Decision) -> None:
+        seconds, started = self.timing.write_deadline_seconds, anyio.current_time()
+        outcome: LastWrite = Unknown(decision.desired, f"no answer within {seconds:g} s")
+        # Shielded: a stop waits for the write in flight, so that none is left half-way.
+        with anyio.move_on_after(seconds, shield=True):
+            try:
+                outcome = await self.ports.fleet.apply(decision)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the write may have been applied
+                outcome = Unknown(decision.desired, f"unexpected {type(error).__name__}")
+                self.listener.failed(self.name, f"the fleet failed, {_origin(error)}")
+        self.memory.last_write = outcome
+        if outcome is not None:
+            self.listener.wrote(self.name, outcome, anyio.current_time() - started)
+
+
+def _origin(error: BaseException) -> str:
+    """The kind and place of a defect.  Not its text: a driver's may hold a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

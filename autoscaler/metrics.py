@@ -1,0 +1,163 @@
+"""The Prometheus metrics.  The README's table is made from `TABLE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from autoscaler.ports import Tick
+from policies.model import (
+    AlarmKind,
+    Applied,
+    Capacity,
+    Decision,
+    Demand,
+    Refused,
+    Unavailable,
+    Unknown,
+)
+
+PREFIX = "autoscaler"
+TICK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table of metrics."""
+
+    name: str
+    kind: type[Gauge | Counter | Histogram]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+_TARGET = ("target",)
+TABLE = (
+    Metric("acting", Gauge, (), "1: the daemon writes; 0: it only observes"),
+    Metric("demand_queued", Gauge, _TARGET, "Tasks waiting for a slot; NaN while unknown"),
+    Metric("demand_running", Gauge, _TARGET, "Tasks holding a slot; NaN while unknown"),
+    Metric("demand_scheduled", Gauge, _TARGET, "Tasks ready but not yet queued; NaN while unknown"),
+    Metric("demand_oldest_wait_seconds", Gauge, _TARGET, "Wait of the oldest queued task"),
+    Metric("demand_phantoms", Gauge, _TARGET, "Tasks left out of the load: no process runs them"),
+    Metric("demand_age_seconds", Gauge, _TARGET, "Age of the demand when it was decided on"),
+    Metric("demand_credible", Gauge, _TARGET, "1: demand was read and believed; 0: it is unknown"),
+    Metric("readings_total", Counter, ("target", "source"), "Credible readings by the source they came from"),
+    Metric("workers_desired", Gauge, _TARGET, "The service's desired count"),
+    Metric("workers_running", Gauge, _TARGET, "Running workers"),
+    Metric("workers_pending", Gauge, _TARGET, "Workers on their way"),
+    Metric("workers_recommended", Gauge, _TARGET, "What the policy asked for, unrounded"),
+    Metric(
+        "workers_decided", Gauge, _TARGET, "What came out of the guards; in observe mode what it would set"
+    ),
+    Metric("capacity_known", Gauge, _TARGET, "1: the fleet answered; 0: it did not"),
+    Metric("decisions_total", Counter, ("target", "direction"), "Decisions: out, in or hold"),
+    Metric("reasons_total", Counter, ("target", "reason"), "Decisions by the reason of their last stage"),
+    Metric(
+        "holds_total",
+        Counter,
+        ("target", "reason"),
+        "Decisions whose guards changed the policy's wish, by reason",
+    ),
+    Metric("writes_total", Counter, ("target", "result"), "Writes: applied, refused or unknown"),
+    Metric("write_seconds", Histogram, _TARGET, "Duration of a write"),
+    Metric("read_seconds", Histogram, _TARGET, "Duration of a tick's readings"),
+    Metric("ticks_skipped_total", Counter, _TARGET, "Ticks left out because one took too long"),
+    Metric("failures_total", Counter, _TARGET, "Defects that were caught; the log says where"),
+    Metric("last_tick_timestamp_seconds", Gauge, _TARGET, "When the target last ticked"),
+    Metric("alarm", Gauge, ("target", "kind"), "1: a person should look at it; the log and /status say why"),
+    Metric("reloads_total", Counter, ("result",), "Reloads of the configuration: done or refused"),
+)
+
+
+class Metrics:
+    """The metrics of one daemon."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._all: dict[str, Gauge | Counter | Histogram] = {}
+        for row in TABLE:
+            name = f"{PREFIX}_{row.name}"
+            if row.kind is Histogram:
+                metric: Gauge | Counter | Histogram = Histogram(
+                    name, row.meaning, row.labels, registry=registry, buckets=TICK_BUCKETS
+                )
+            else:
+                metric = row.kind(name, row.meaning, row.labels, registry=registry)
+            self._all[row.name] = metric
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Sets a gauge."""
+        gauge = self._all[name]
+        assert isinstance(gauge, Gauge)
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Adds to a counter."""
+        counter = self._all[name]
+        assert isinstance(counter, Counter)
+        (counter.labels(*labels) if labels else counter).inc(by)
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Adds a value to a histogram."""
+        histogram = self._all[name]
+        assert isinstance(histogram, Histogram)
+        histogram.labels(*labels).observe(value)
+
+    def decided(self, tick: Tick) -> None:
+        """All that one decision says."""
+        target, observation, decision = tick.target, tick.observation, tick.decision
+        self.observe("read_seconds", tick.read_seconds, target)
+        self.set("last_tick_timestamp_seconds", observation.at, target)
+        self._demand(target, observation.demand, observation.at)
+        self._capacity(target, observation.capacity)
+        self.set("workers_recommended", decision.recommended, target)
+        self.set("workers_decided", decision.workers, target)
+        self.count("decisions_total", target, direction(observation.capacity, decision))
+        self.count("reasons_total", target, decision.reason.value)
+        for reason in {stage.reason for stage in decision.trail[1:]}:
+            self.count("holds_total", target, reason.value)
+        raised = {alarm.kind for alarm in decision.alarms}
+        for kind in AlarmKind:
+            self.set("alarm", float(kind in raised), target, kind.value)
+
+    def wrote(self, target: str, outcome: Applied | Refused | Unknown, seconds: float) -> None:
+        """A write's result and duration."""
+        self.count("writes_total", target, type(outcome).__name__.lower())
+        self.observe("write_seconds", seconds, target)
+
+    def _demand(self, target: str, demand: Demand | Unavailable, at: float) -> None:
+        known = isinstance(demand, Demand)
+        self.set("demand_credible", float(known), target)
+        if isinstance(demand, Demand):
+            values: tuple[float, ...] = (
+                demand.queued,
+                demand.running,
+                demand.scheduled,
+                demand.oldest_wait_seconds,
+                demand.phantoms,
+                at - demand.measured_at,
+            )
+            self.count("readings_total", target, demand.source or "unnamed")
+        else:
+            values = (_NAN,) * 6
+        for name, value in zip(
+            ("queued", "running", "scheduled", "oldest_wait_seconds", "phantoms", "age_seconds"),
+            values,
+            strict=True,
+        ):
+            self.set(f"demand_{name}", value, target)
+
+    def _capacity(self, target: str, capacity: Capacity | Unavailable) -> None:
+        self.set("capacity_known", float(isinstance(capacity, Capacity)), target)
+        if isinstance(capacity, Capacity):
+            self.set("workers_desired", capacity.desired, target)
+            self.set("workers_running", capacity.running, target)
+            self.set("workers_pending", capacity.pending, target)
+
+
+def direction(capacity: Capacity | Unavailable, decision: Decision) -> str:
+    """Where a decision moves the size: out, in, or hold."""
+    if decision.desired is None or not isinstance(capacity, Capacity):
+        return "hold"
+    return "out" if decision.desired > capacity.desired else "in"

@@ -1,0 +1,77 @@
+"""The daemon's pages: metrics, health, status and the newest decisions, as a plain ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from autoscaler.telemetry import Telemetry, summary
+
+DEFAULT_LIMIT = 20
+
+
+def application(telemetry: Telemetry) -> Starlette:
+    """All pages; read-only."""
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def healthz(_: Request) -> Response:
+        late = telemetry.late()
+        if late or not telemetry.targets:
+            lines = [f"{target} last ticked {age:.0f} s ago" for target, age in late.items()]
+            return PlainTextResponse("\n".join(lines or ["no target runs"]) + "\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        waiting = [name for name, view in telemetry.targets.items() if view.tick is None]
+        if waiting or not telemetry.targets:
+            return PlainTextResponse(f"no decision yet: {', '.join(waiting) or 'no target runs'}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def status_page(_: Request) -> Response:
+        return JSONResponse(status(telemetry))
+
+    async def decisions(request: Request) -> Response:
+        wanted = request.query_params.get("target")
+        try:
+            limit = int(request.query_params.get("limit", DEFAULT_LIMIT))
+        except ValueError:
+            return PlainTextResponse("limit must be a whole number\n", 400)
+        if wanted is not None and wanted not in telemetry.targets:
+            return PlainTextResponse(
+                f"there is no target of that name; try {', '.join(telemetry.targets)}\n", 404
+            )
+        names = [wanted] if wanted is not None else list(telemetry.targets)
+        lines = [line for name in names for line in list(telemetry.targets[name].records)[-max(limit, 0) :]]
+        return PlainTextResponse("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson")
+
+    return Starlette(
+        routes=[
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/status", status_page),
+            Route("/decisions", decisions),
+        ]
+    )
+
+
+def status(telemetry: Telemetry) -> dict[str, Any]:
+    """What `autoscaler status` shows."""
+    late = telemetry.late()
+    return {
+        "mode": telemetry.mode,
+        "targets": {
+            name: {
+                "healthy": name not in late,
+                **(summary(view.tick) if view.tick else {"reason": "starting"}),
+            }
+            for name, view in telemetry.targets.items()
+        },
+    }

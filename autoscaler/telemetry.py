@@ -1,0 +1,178 @@
+"""What the daemon tells: one decision is one log line, one record and one metrics update."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from autoscaler.core import record
+from autoscaler.core.state import State
+from autoscaler.metrics import Metrics, direction
+from autoscaler.ports import Tick
+from policies.model import Applied, Capacity, Decision, Demand, Refused, Unavailable, Unknown
+
+LATE_TICKS = 3
+"""A loop that has not ticked for so many intervals (and a deadline) is not healthy."""
+
+
+@dataclass(slots=True)
+class TargetView:
+    """The newest of one target, for the pages."""
+
+    stale_after_seconds: float
+    ticked_at: float
+    """When it last ticked, or when it was started."""
+    records: deque[str]
+    tick: Tick | None = None
+
+
+class Telemetry:
+    """Listens to the loops; holds the metrics, the newest decisions and the health."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        self.targets: dict[str, TargetView] = {}
+        self.mode = ""
+        self._clock = clock
+        self._config_hash = ""
+        self._sink: TextIO | None = None
+        self._log = structlog.get_logger()
+
+    def begin(self, mode: str, config_hash: str, sink: TextIO | None) -> None:
+        """A configuration takes effect; its targets follow with `started`."""
+        self.mode, self._config_hash, self._sink = mode, config_hash, sink
+        self._log = structlog.get_logger().bind(mode=mode)
+        self.metrics.set("acting", float(mode == "act"))
+        self.targets = {}
+
+    def started(
+        self,
+        target: str,
+        config: Mapping[str, Any],
+        state: State,
+        memory_type: Any,
+        *,
+        late_seconds: float,
+        kept: int,
+    ) -> None:
+        """A target starts, or goes on under another configuration: replay begins at this record."""
+        view = TargetView(LATE_TICKS * late_seconds, self._clock(), deque(maxlen=kept))
+        self.targets[target] = view
+        line = record.encode_start(self._clock(), target, config, state, memory_type, self._config_hash)
+        self._keep(view, line)
+        self._log.info("target started", target=target, config_hash=self._config_hash)
+
+    def decided(self, tick: Tick) -> None:
+        """One line, one record, one metrics update."""
+        view = self.targets[tick.target]
+        view.tick, view.ticked_at = tick, self._clock()
+        self.metrics.decided(tick)
+        line = record.encode_decision(tick.target, tick.observation, tick.decision, self._config_hash)
+        self._keep(view, line)
+        self._log.info("decision", target=tick.target, **summary(tick), record=line)
+
+    def wrote(self, target: str, outcome: Applied | Refused | Unknown, seconds: float) -> None:
+        """A write ended."""
+        self.metrics.wrote(target, outcome, seconds)
+        log = self._log.info if isinstance(outcome, Applied) else self._log.warning
+        why = {} if isinstance(outcome, Applied) else {"why": outcome.why}
+        result = type(outcome).__name__.lower()
+        log("write", target=target, desired=outcome.desired, result=result, **why)
+
+    def skipped(self, target: str, ticks: int) -> None:
+        """A tick took so long that others were left out."""
+        self.metrics.count("ticks_skipped_total", target, by=ticks)
+        self._log.warning("ticks skipped", target=target, ticks=ticks)
+
+    def failed(self, target: str, why: str) -> None:
+        """A defect was caught."""
+        self.metrics.count("failures_total", target)
+        self.targets[target].ticked_at = self._clock()
+        self._log.error("defect", target=target, why=why)
+
+    def late(self) -> dict[str, float]:
+        """The targets whose loop has not ticked lately, with the seconds since."""
+        now = self._clock()
+        ages = {name: now - view.ticked_at for name, view in self.targets.items()}
+        return {name: age for name, age in ages.items() if age > self.targets[name].stale_after_seconds}
+
+    def _keep(self, view: TargetView, line: str) -> None:
+        view.records.append(line)
+        if self._sink is not None:
+            self._sink.write(line + "\n")
+            self._sink.flush()
+
+
+def summary(tick: Tick) -> dict[str, Any]:
+    """The one-line form of a decision, for the log and the status page."""
+    observation, decision = tick.observation, tick.decision
+    demand, capacity = observation.demand, observation.capacity
+    line: dict[str, Any] = {"at": observation.at}
+    match demand:
+        case Demand():
+            line |= {"queued": demand.queued, "running_tasks": demand.running, "source": demand.source}
+        case Unavailable():
+            line |= {"demand_unavailable": demand.why}
+    match capacity:
+        case Capacity():
+            line |= {"desired": capacity.desired, "running": capacity.running, "pending": capacity.pending}
+        case Unavailable():
+            line |= {"capacity_unavailable": capacity.why}
+    line |= {
+        "decision": direction(capacity, decision),
+        "workers": decision.workers,
+        "reason": decision.reason.value,
+        "trail": trail_text(decision),
+    }
+    if decision.alarms:
+        line["alarms"] = {alarm.kind.value: alarm.note for alarm in decision.alarms}
+    return line
+
+
+def trail_text(decision: Decision) -> str:
+    """The stages in words: `policy 3.4 demand > bounds 4 at_maximum (maximum 4)`."""
+    parts = []
+    for stage in decision.trail:
+        note = f" ({stage.note})" if stage.note else ""
+        parts.append(f"{stage.stage} {stage.workers:g} {stage.reason.value}{note}")
+    return " > ".join(parts)
+
+
+def configure_logging(log_format: str, stream: TextIO = sys.stdout) -> None:
+    """JSON lines, or a console form when a person watches."""
+    console = log_format == "console" or (log_format == "auto" and stream.isatty())
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    shape: Any = _without_record if console else _parsed_record
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if console
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*processors, shape, renderer],
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _without_record(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("record", None)
+    return event
+
+
+def _parsed_record(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "record" in event:
+        event["record"] = json.loads(event["record"])
+    return event
