@@ -6,15 +6,15 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from autoscaler.reference import fields
 from autoscaler.settings import ENVIRONMENT_PREFIX, Settings
 
 SECRET_KEYS = frozenset({"database_url"})
@@ -46,47 +46,6 @@ def fingerprint(settings: Settings) -> str:
 def public(settings: Settings) -> dict[str, Any]:
     """The settings as plain JSON values, with secrets masked."""
     return settings.model_dump(mode="json")
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the configuration file."""
-    return Settings.model_json_schema()
-
-
-def fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, meaning) of every setting, sections flattened; `NAME` stands for a target's name."""
-    for name, field in model.model_fields.items():
-        key, description = f"{prefix}{name}", " ".join((field.description or "").split())
-        inner = _section(field.annotation)
-        if inner is not None:
-            yield from fields(inner, f"{key}.NAME." if name == "targets" else f"{key}.")
-            continue
-        default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-        yield key, default, description
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    origin = getattr(annotation, "__origin__", None)
-    if origin is tuple:
-        return None
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _shown(default: Any) -> str:
-    match default:
-        case None:
-            return "none"
-        case SecretStr():
-            return "secret"
-        case tuple():
-            parts = [each.use.value if hasattr(each, "use") else each for each in default]
-            return json.dumps(parts)
-        case _:
-            return json.dumps(to_jsonable_python(default))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -20,8 +20,8 @@ import structlog
 
 from autoscaler.configuration import ConfigurationError, fingerprint, public
 from autoscaler.core.controller import Controller
-from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.http_server import served
+from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.pages import application
 from autoscaler.settings import Http, Settings
 from autoscaler.telemetry import Telemetry
@@ -40,8 +40,8 @@ class Daemon:
         self._reload = reload
         self._remembered: dict[str, tuple[Controller, Memory]] = {}
 
-    async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
-        """Until SIGTERM or SIGINT; `ready` is given the address of the pages.
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT.
 
         Raises `WiringError` if the first configuration cannot be put to work.
         """
@@ -49,7 +49,7 @@ class Daemon:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             while True:
                 try:
-                    following = await self._generation(settings, signals, ready)
+                    following = await self._generation(settings, signals)
                 except WiringError as error:
                     if working is None:
                         raise
@@ -61,20 +61,18 @@ class Daemon:
                     return
                 settings, working = following, settings
 
-    async def _generation(
-        self, settings: Settings, signals: Signals, ready: Callable[[str], None]
-    ) -> Settings | None:
+    async def _generation(self, settings: Settings, signals: Signals) -> Settings | None:
         """Runs one configuration; the next one, or None to stop."""
         async with AsyncExitStack() as stack:
             ports = await stack.enter_async_context(wired(settings, time))
             sink = stack.enter_context(_records(settings.log.records_path))
             url = await self._listen(stack, settings.http)
             self.telemetry.begin(settings.mode.value, fingerprint(settings), sink)
+            structlog.get_logger().info("running", mode=settings.mode.value, pages=url)
             async with anyio.create_task_group() as group:
                 for name, target_ports in ports.items():
                     loop = self._loop(name, settings, target_ports)
                     group.start_soon(loop.run)
-                ready(url)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
         return following
@@ -139,9 +137,9 @@ def _records(path: str | None) -> Iterator[TextIO | None]:
     if path is None:
         yield None
         return
-    try:
-        sink = Path(path).open("a", encoding="utf-8")
-    except OSError as error:
-        raise WiringError(f"log.records_path = {path}: cannot be written: {error.strerror}") from None
-    with sink:
+    with ExitStack() as stack:
+        try:
+            sink = stack.enter_context(Path(path).open("a", encoding="utf-8"))
+        except OSError as error:
+            raise WiringError(f"log.records_path = {path}: cannot be written: {error.strerror}") from None
         yield sink

@@ -20,7 +20,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def served(application: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
-    """Serves on `host:port` (0: a free one) and yields the base URL.  Raises `OSError` if it cannot listen."""
+    """Serves on `host:port` (0: a free port); yields the base URL.  Raises `OSError` if it cannot listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         taken = listener.getsockname()[1]

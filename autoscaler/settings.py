@@ -214,8 +214,6 @@ class Target(Section):
     """`name` (built in, entry point, or `pkg.mod:Class`) and the policy's own fields."""
     sources: tuple[SourceChoice, ...] = (SourceChoice(use=SourceKind.AIRFLOW_DB),)
     """Where demand is read, in order of preference."""
-    guards: Guards = Guards()
-    """Limits between wish and size."""
     interval_seconds: Annotated[float, Field(ge=1)] = 10.0
     """Time between two looks."""
     read_deadline_seconds: PositiveFloat = 8.0
@@ -228,6 +226,8 @@ class Target(Section):
     """How long a busy worker is protected before a scale-in; ECS ends it by itself then."""
     list_every_seconds: PositiveFloat = 60.0
     """How often the workers are listed although no scale-in needs it."""
+    guards: Guards = Guards()
+    """Limits between wish and size."""
 
     @field_validator("sources", mode="before")
     @classmethod
