@@ -1,0 +1,180 @@
+"""One controller against one trace, tick by tick, until all is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoscaler.core.controller import Controller
+from policies.model import Decision, FloatArray, Observation
+from simulations.service import ServiceModel
+from simulations.trace import Trace, quantised
+from simulations.world import World
+
+DAY = 86_400.0
+PATIENCE_SECONDS = 8 * DAY
+"""If no task ends for longer (and the longest task), none ever will: a weekly schedule has come round."""
+SETTLING_SECONDS = DAY
+"""How long after the last task the fleet may take to come back to its minimum."""
+
+
+class SimulationError(Exception):
+    """The run cannot end; one line says why and what to change."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What happened.  A row a task, in the trace's order; then a row a worker, in launch order."""
+
+    trace: Trace
+    service: ServiceModel
+    seed: int
+    tick_seconds: float
+    queued_at: FloatArray
+    """When the task was queued, the last time if it was lost; instants are Unix seconds."""
+    started_at: FloatArray
+    ended_at: FloatArray
+    waited_seconds: FloatArray
+    """Time in the queue, over all tries."""
+    created_at: FloatArray
+    ready_at: FloatArray
+    stopped_at: FloatArray
+    """Workers that ran to the end are stopped there."""
+    finished_at: float
+    """When the run ended."""
+    killed_tasks: int
+    """Task tries lost with their worker."""
+    lost_slot_seconds: float
+    """Work that was lost with them."""
+    scale_outs: int
+    scale_ins: int
+    peak_workers: int
+    ticks: int
+    settled: bool
+    """Whether the fleet came back to its minimum."""
+
+
+def simulate(
+    trace: Trace,
+    controller: Controller,
+    service: ServiceModel,
+    seed: int,
+    *,
+    tick_seconds: float = 30.0,
+    on_step: Callable[[Observation, Decision], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Result:
+    """Ticks from the trace's start until every task has ended and the fleet is at its minimum again.
+
+    The fleet starts at the controller's minimum.  `on_step` sees every tick; `on_progress` is told now
+    and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and
+    `ValueError` for a tick that is not positive.
+    """
+    tick_seconds = quantised(tick_seconds)
+    if not tick_seconds > 0:
+        raise ValueError(f"a tick must be longer than 0 s, got {tick_seconds:g}")
+    bounds = controller.guards.bounds
+    _check_possible(trace, service, bounds.maximum)
+    world = World(trace, service, seed, workers=bounds.minimum)
+    watch = _Watch(world, trace, bounds.minimum, on_progress)
+    state, at = controller.initial(), trace.starts_at
+    while True:
+        observation = world.observe(at)
+        state, decision = controller.step(state, observation)
+        if on_step is not None:
+            on_step(observation, decision)
+        before = world.desired
+        world.apply(decision)
+        if watch.over(before):
+            break
+        at += tick_seconds
+    return _result(trace, service, seed, tick_seconds, world, watch)
+
+
+class _Watch:
+    """Counts what the result names, and knows when to stop."""
+
+    def __init__(
+        self, world: World, trace: Trace, minimum: int, on_progress: Callable[[int], None] | None
+    ) -> None:
+        self._world, self._tasks, self._minimum, self._on_progress = world, len(trace), minimum, on_progress
+        self._patience_seconds = PATIENCE_SECONDS + float(trace.duration_seconds.max())
+        self._last_queued_at = trace.starts_at + float(trace.queued_at.max())
+        self._unfinished, self._progressed_at = len(trace), world.now
+        self.scale_outs = self.scale_ins = self.ticks = 0
+        self.peak_workers = world.size
+        self.settled = False
+
+    def over(self, before: int) -> bool:
+        """Whether the run has ended.  Raises `SimulationError` if it never will."""
+        world = self._world
+        self.ticks += 1
+        if world.desired != before:
+            self.scale_outs += world.desired > before
+            self.scale_ins += world.desired < before
+            self.peak_workers = max(self.peak_workers, world.size)
+        unfinished, now = world.kernel.unfinished, world.now
+        if unfinished < self._unfinished:
+            self._unfinished, self._progressed_at = unfinished, now
+            if self._on_progress is not None and self.ticks % 64 == 0:
+                self._on_progress(self._tasks - unfinished)
+        if unfinished:
+            self._check_alive(now)
+            return False
+        self.settled = world.desired <= self._minimum and world.size <= self._minimum
+        return self.settled or now - self._progressed_at >= SETTLING_SECONDS
+
+    def _check_alive(self, now: float) -> None:
+        world = self._world
+        kernel = world.kernel
+        if now <= self._last_queued_at and not (kernel.queued_slots or kernel.running_slots):
+            self._progressed_at = now  # the trace itself is quiet
+        waited = now - self._progressed_at
+        if waited > self._patience_seconds:
+            raise SimulationError(
+                f"no task has ended for {waited / DAY:.0f} days of simulated time: {self._unfinished} of "
+                f"{self._tasks} are left, {kernel.queued_slots} slots are wanted, {world.size} workers "
+                f"exist and {world.desired} are desired; let the policy ask for workers, or keep those it has"
+            )
+
+
+def _check_possible(trace: Trace, service: ServiceModel, maximum: int) -> None:
+    if maximum < 1:
+        raise SimulationError(f"the maximum is {maximum} workers: no task can ever run; give at least 1")
+    widest = int(np.argmax(trace.slots))
+    if trace.slots[widest] > service.slots_per_worker:
+        raise SimulationError(
+            f"{trace.source}: row {widest + 1}, column slots: task {trace.keys[widest]!r} wants "
+            f"{trace.slots[widest]}, a worker has {service.slots_per_worker}: it can never run; "
+            "give more slots per worker"
+        )
+
+
+def _result(
+    trace: Trace, service: ServiceModel, seed: int, tick_seconds: float, world: World, watch: _Watch
+) -> Result:
+    kernel = world.kernel
+    stopped_at = np.array(world.stopped_at, dtype=float)
+    return Result(
+        trace=trace,
+        service=service,
+        seed=seed,
+        tick_seconds=tick_seconds,
+        queued_at=np.frombuffer(kernel.queued_at),
+        started_at=np.frombuffer(kernel.started_at),
+        ended_at=np.frombuffer(kernel.ends_at),
+        waited_seconds=np.frombuffer(kernel.waited_seconds),
+        created_at=np.array(world.created_at, dtype=float),
+        ready_at=np.array(world.ready_at, dtype=float),
+        stopped_at=np.where(np.isnan(stopped_at), world.now, stopped_at),
+        finished_at=world.now,
+        killed_tasks=kernel.killed_tasks,
+        lost_slot_seconds=kernel.lost_slot_seconds,
+        scale_outs=watch.scale_outs,
+        scale_ins=watch.scale_ins,
+        peak_workers=watch.peak_workers,
+        ticks=watch.ticks,
+        settled=watch.settled,
+    )

@@ -1,0 +1,191 @@
+"""Reads a task trace from Parquet, CSV or gzipped CSV; bad rows are refused by name, never dropped."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policies.model import FloatArray, IntArray
+from simulations.trace import Trace, TraceError, refuse, trace_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+REQUIRED = ("task_key", "queued_at", "duration_s")
+OPTIONAL = ("slots", "queue", "parents")
+UNIX_SECONDS_FROM = 1e9
+"""Numbers from here on (2001) are Unix seconds; smaller ones count from the trace's start."""
+
+
+class _Keys(Sequence[str]):
+    """Task keys in polars' compact form: a list of ten million strings would cost a gigabyte."""
+
+    def __init__(self, keys: pl.Series) -> None:
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one key at a time
+        return str(self._keys[row])
+
+
+def read_trace(path: Path) -> Trace:
+    """The trace of a `.parquet`, `.csv` or `.csv.gz` file.
+
+    Columns: `task_key`, `queued_at` (seconds from the trace's start, Unix seconds, or timestamps; UTC
+    unless they say otherwise), `duration_s`, and optionally `slots`, `queue`, `parents` (`;`-joined
+    keys); an empty cell of an optional column means its default.  Other columns are not used.
+    Rows are counted from 1, the header not included.  Raises `TraceError`.
+    """
+    source = path.name
+    frame = _frame(path)
+    _check_columns(source, frame.columns)
+    if not frame.height:
+        raise TraceError(f"{source}: holds no task; expected one row a task")
+    keys = _keys(source, frame["task_key"])
+    queued, starts_at = _instants(source, frame["queued_at"])
+    optional: dict[str, Any] = {}
+    if starts_at is not None:
+        optional["starts_at"] = starts_at
+    if "slots" in frame.columns:
+        optional["slots"] = _numbers(source, frame["slots"].fill_null(1), "a whole number, at least 1")
+    if "queue" in frame.columns:
+        optional["queue"], optional["queues"] = _queues(frame["queue"])
+    if "parents" in frame.columns:
+        optional["edges"] = _edges(source, keys, frame["parents"])
+    duration = _numbers(source, frame["duration_s"], "a number of seconds")
+    return trace_of(queued, duration, keys=_Keys(keys), source=source, **optional)
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    """The used columns as they are in the file; text where it is CSV."""
+    import polars as pl  # noqa: PLC0415 - heavy, and only needed where a file is read
+
+    name = path.name.lower()
+    if not name.endswith((".parquet", ".csv", ".csv.gz")):
+        raise TraceError(f"{path}: expected a file named .parquet, .csv or .csv.gz")
+    if not path.is_file():
+        raise TraceError(f"{path}: there is no such file")
+    used = [*REQUIRED, *OPTIONAL]
+    try:
+        if name.endswith(".parquet"):
+            there = [column for column in used if column in pl.read_parquet_schema(path)]
+            if set(REQUIRED) <= set(there):
+                return pl.read_parquet(path, columns=there)
+            return pl.read_parquet(path, n_rows=0)
+        content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+        return pl.read_csv(content, infer_schema=False)
+    except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
+        kind = "Parquet" if name.endswith(".parquet") else "CSV"
+        first_line = str(error).strip().partition("\n")[0]
+        raise TraceError(f"{path.name}: not a whole {kind} file: {first_line}") from None
+
+
+def _check_columns(source: str, columns: Sequence[str]) -> None:
+    strangers = [column for column in columns if column not in REQUIRED and column not in OPTIONAL]
+    for name in (*REQUIRED, *OPTIONAL):
+        if name in columns:
+            continue
+        close = get_close_matches(name, strangers, n=1, cutoff=0.8)
+        if close:
+            raise TraceError(f"{source}: column {close[0]!r} is not known; did you mean {name!r}?")
+        if name in REQUIRED:
+            has = ", ".join(columns[:12])
+            raise TraceError(
+                f"{source}: column {name!r} is missing; expected {', '.join(REQUIRED)}, got {has}"
+            )
+
+
+def _keys(source: str, series: pl.Series) -> pl.Series:
+    import polars as pl  # noqa: PLC0415
+
+    keys = series.cast(pl.String)
+    empty = (keys.fill_null("").str.len_bytes() == 0).to_numpy()
+    refuse(source, "task_key", keys, empty, "a key")
+    if keys.n_unique() < len(keys):
+        again = (~keys.is_first_distinct()).to_numpy()
+        refuse(source, "task_key", keys, again, "a key of its own (a retry is KEY#2)")
+    return keys
+
+
+def _numbers(source: str, series: pl.Series, expected: str) -> FloatArray:
+    import polars as pl  # noqa: PLC0415
+
+    if not (series.dtype.is_numeric() or series.dtype in {pl.String, pl.Null}):
+        raise TraceError(f"{source}: column {series.name}: expected {expected}, got the type {series.dtype}")
+    plain = series.str.strip_chars() if series.dtype == pl.String else series
+    numbers = plain.cast(pl.Float64, strict=False)
+    refuse(source, series.name, series, numbers.is_null().to_numpy(), expected)
+    values: FloatArray = numbers.to_numpy()
+    return values
+
+
+def _instants(source: str, series: pl.Series) -> tuple[FloatArray, float | None]:
+    """Seconds from the trace's start, and the start's Unix seconds where the column tells it."""
+    import polars as pl  # noqa: PLC0415
+
+    expected = "seconds, or a timestamp such as 2026-03-01T06:00:00Z"
+    if series.dtype == pl.String and series.cast(pl.Float64, strict=False).null_count() == len(series):
+        series = _timestamps(source, series, expected)
+    if isinstance(series.dtype, pl.Datetime):
+        refuse(source, "queued_at", series, series.is_null().to_numpy(), expected)
+        seconds: FloatArray = series.dt.timestamp("us").cast(pl.Float64).to_numpy() / 1e6
+        return _from_start(seconds)
+    seconds = _numbers(source, series, expected)
+    refuse(source, "queued_at", seconds, ~(seconds < 1e11), "seconds (these look like milliseconds)")
+    return _from_start(seconds) if seconds.min() >= UNIX_SECONDS_FROM else (seconds, None)
+
+
+def _timestamps(source: str, series: pl.Series, expected: str) -> pl.Series:
+    # One form for all: a T between date and time, an offset at the end, +00:00 where there is none.
+    text = series.str.strip_chars().str.replace(" ", "T", literal=True).str.replace(r"[Zz]$", "+00:00")
+    bare = ~text.str.contains(r"T.*[+-]\d\d:?\d\d$").fill_null(value=True)
+    text = text.zip_with(~bare, text + "+00:00")
+    parsed = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", strict=False)
+    refuse(source, "queued_at", series, parsed.is_null().to_numpy(), expected)
+    return parsed
+
+
+def _from_start(seconds: FloatArray) -> tuple[FloatArray, float]:
+    starts_at = float(np.floor(seconds.min()))
+    return seconds - starts_at, starts_at
+
+
+def _queues(series: pl.Series) -> tuple[IntArray, tuple[str, ...]]:
+    import polars as pl  # noqa: PLC0415
+
+    names = series.cast(pl.String).fill_null("")
+    known = names.unique().sort()
+    numbers = names.replace_strict(known, pl.Series(range(len(known))), return_dtype=pl.Int64)
+    return numbers.to_numpy(), tuple(known)
+
+
+def _edges(source: str, keys: pl.Series, series: pl.Series) -> tuple[IntArray, IntArray]:
+    """(rows of the parents, rows of the children)."""
+    import polars as pl  # noqa: PLC0415
+
+    rows = pl.DataFrame({"key": keys, "parent_row": pl.Series(range(len(keys)), dtype=pl.Int64)})
+    wanted = pl.DataFrame({"child_row": rows["parent_row"], "key": series.cast(pl.String)})
+    wanted = (
+        wanted.filter(pl.col("key").fill_null("") != "")
+        .with_columns(pl.col("key").str.split(";"))
+        .explode("key")
+        .with_columns(pl.col("key").str.strip_chars())
+        .filter(pl.col("key") != "")
+    )
+    edges = wanted.join(rows, on="key", how="left", maintain_order="left")
+    unknown = edges.filter(pl.col("parent_row").is_null())
+    if unknown.height:
+        row, key = unknown["child_row"][0], unknown["key"][0]
+        raise TraceError(
+            f"{source}: row {row + 1}, column parents: {key!r} is no task_key of this trace; "
+            "expected keys joined by ';'"
+        )
+    return edges["parent_row"].to_numpy(), edges["child_row"].to_numpy()
