@@ -91,10 +91,12 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _complaint(where: str, error: Any, overrides: Mapping[str, Any]) -> str:
     location = [str(part) for part in error["loc"] if part != "[key]"]
-    key = ".".join(location) or "configuration"
+    key = ".".join(location)
     if location and _within(overrides, location):
         where = f"environment {ENVIRONMENT_PREFIX}{'__'.join(location).upper()}"
-    message = error["msg"].removeprefix("Value error, ")
+    message = _in_toml_words(error["msg"].removeprefix("Value error, "))
+    if not location:
+        return f"{where}: {message}"
     match error["type"]:
         case "missing":
             return f"{where}: {key} is missing: {_meaning(location)}"
@@ -104,6 +106,14 @@ def _complaint(where: str, error: Any, overrides: Mapping[str, Any]) -> str:
             return f"{where}: {key}: {message}"
     value = "a secret" if location and location[-1] in SECRET_KEYS else _short(error["input"])
     return f"{where}: {key} = {value}: {message[0].lower()}{message[1:]}"
+
+
+def _in_toml_words(message: str) -> str:
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
+    message = re.sub(
+        r"Dictionary should have at least 1 item.*", "it should have at least one entry", message
+    )
+    return message.replace("a valid tuple", "a list")
 
 
 def _short(value: Any) -> str:
