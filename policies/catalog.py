@@ -36,21 +36,23 @@ def find(name: str) -> type[Any]:
     """The class behind a built-in name, an entry point or `pkg.mod:Class`.  Raises `PolicyError`."""
     if name in BUILT_IN:
         return BUILT_IN[name]
+    entry = next(iter(entry_points(group=ENTRY_POINT_GROUP, name=name)), None)
+    module, colon, attribute = name.partition(":")
+    if entry is None and not (module and colon and attribute):
+        known = ", ".join(names())
+        raise PolicyError(f"there is no policy {name!r}; expected one of {known} or 'pkg.mod:Class'")
     try:
-        for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
-            return _checked(name, entry.load())
-        if ":" in name:
-            module, _, attribute = name.partition(":")
-            return _checked(name, getattr(import_module(module), attribute))
-    except (ImportError, AttributeError) as error:
-        raise PolicyError(f"policy {name!r} cannot be imported: {error}") from error
-    raise PolicyError(f"there is no policy {name!r}; expected one of {', '.join(names())} or 'pkg.mod:Class'")
+        found = entry.load() if entry is not None else getattr(import_module(module), attribute)
+    except Exception as error:
+        raise PolicyError(f"policy {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return _checked(name, found)
 
 
-def build(specification: Mapping[str, Any], slots_per_worker: int) -> Policy:
+def build(specification: Mapping[str, Any], slots_per_worker: int | None = None) -> Policy:
     """The policy that `{name = ..., field = value, ...}` describes.
 
     `slots_per_worker` is the target's; it fills a policy's field of that name unless it is given.
+    None: the policy's own `environment_class` says it.
     For `highest`, `policies` is a list of such descriptions.  Raises `PolicyError`.
     """
     values = dict(specification)
@@ -61,23 +63,32 @@ def build(specification: Mapping[str, Any], slots_per_worker: int) -> Policy:
     if cls is HighestOf:
         return _highest(values, slots_per_worker)
     fields = {field.name for field in dataclasses.fields(cls) if field.init}
-    environment_class = values.pop("environment_class", None) if cls is Mwaa else None
-    if environment_class is not None:
-        slots_per_worker = _preset_slots(environment_class)
-    if "slots_per_worker" in fields:
+    if cls is Mwaa and (environment_class := values.pop("environment_class", None)) is not None:
+        preset_slots = _preset_slots(environment_class)
+        slots_per_worker = preset_slots if slots_per_worker is None else slots_per_worker
+    if "slots_per_worker" in fields and slots_per_worker is not None:
         values.setdefault("slots_per_worker", slots_per_worker)
     if unknown := sorted(set(values) - fields):
         raise PolicyError(f"policy {name!r} has no field {unknown[0]!r}; it has {', '.join(sorted(fields))}")
     try:
         policy: Policy = _adapter(cls).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "its fields"
-        raise PolicyError(f"policy {name!r}, {place}: {first['msg']}, got {first['input']!r}") from None
+        raise PolicyError(f"policy {name!r}{_complaint(error)}") from None
     return policy
 
 
-def _highest(values: dict[str, Any], slots_per_worker: int) -> HighestOf:
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "missing":
+            return f" needs {place}"
+        case "value_error":  # the policy's own words
+            return f": {first['ctx']['error']}"
+    return f", {place}: {first['msg']}, got {first['input']!r}"
+
+
+def _highest(values: dict[str, Any], slots_per_worker: int | None) -> HighestOf:
     parts = values.pop("policies", None)
     if values:
         raise PolicyError(f"policy 'highest' has no field {min(values)!r}; it has policies")
@@ -100,11 +111,12 @@ def _preset_slots(environment_class: object) -> int:
 def _checked(name: str, found: Any) -> type[Any]:
     wanted = ("initial", "recommend", "monotone", "window_seconds", "memory_type")
     missing = [attribute for attribute in wanted if not hasattr(found, attribute)]
-    if not isinstance(found, type) or not dataclasses.is_dataclass(found) or missing:
+    parameters = getattr(found, "__dataclass_params__", None)
+    if not isinstance(found, type) or parameters is None or not parameters.frozen or missing:
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
         raise PolicyError(f"policy {name!r} must be a frozen dataclass with a policy's methods{lacks}")
     return found
 
 
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(cls))
+    return TypeAdapter(with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(cls))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from annotated_types import Ge, Gt
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from policies.history import History
-from policies.model import Policy, Reason, Recommendation
+from policies.model import Capacity, Policy, Reason, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,33 @@ class HighestOf:
         return tuple(policy.initial() for policy in self.policies)
 
     def recommend(self, memory: tuple[Any, ...], history: History) -> tuple[tuple[Any, ...], Recommendation]:
-        """The largest recommendation; of equal ones the first part's."""
+        """The largest recommendation; of equal ones the first part's.
+
+        A part whose answer is no size (negative or not finite) blocks only the way in: it is passed on,
+        for the controller to hold, unless another part wants to go out.
+        """
         answers = [
             policy.recommend(part, history) for policy, part in zip(self.policies, memory, strict=True)
         ]
-        highest = max((recommendation for _, recommendation in answers), key=lambda each: each.workers)
-        return tuple(part for part, _ in answers), highest
+        memories = tuple(part for part, _ in answers)
+        sizes = [answer for _, answer in answers if 0 <= answer.workers < float("inf")]
+        highest = max(sizes, key=lambda each: each.workers, default=answers[0][1])
+        if len(sizes) < len(answers) and highest.workers <= _current(history):
+            highest = next(answer for _, answer in answers if answer not in sizes)
+        return memories, highest
+
+
+def _current(history: History) -> float:
+    capacity = history.latest.capacity if history.latest is not None else None
+    return capacity.desired if isinstance(capacity, Capacity) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The last start of a calendar, and the next: in between there is nothing to compute."""
+
+    started_at: float
+    next_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +92,13 @@ class ScheduledFloor:
     """IANA name; the expression is read in this zone, daylight saving included."""
 
     monotone: ClassVar[bool] = True
-    memory_type: ClassVar[Any] = None
+    memory_type: ClassVar[Any] = Hours | None
     window_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        if not croniter.is_valid(self.cron) or len(self.cron.split()) != 5:
+        # A pattern with R draws its minutes by lot: two readings of one configuration would differ.
+        plain = len(self.cron.split()) == 5 and "R" not in re.sub("FRI|MAR|APR", "", self.cron.upper())
+        if not plain or not croniter.is_valid(self.cron):
             raise ValueError(f"cron must be five fields such as '0 2 * * 1-5', got {self.cron!r}")
         try:
             ZoneInfo(self.time_zone)
@@ -81,21 +106,32 @@ class ScheduledFloor:
             raise ValueError(
                 f"time_zone must be an IANA name such as 'Europe/Berlin', got {self.time_zone!r}"
             ) from None
+        try:
+            self.hours(0.0)
+        except CroniterBadDateError:
+            raise ValueError(f"cron never happens: {self.cron!r}") from None
 
     def initial(self) -> None:
-        """It remembers nothing."""
+        """No hours known yet."""
 
-    def recommend(self, memory: None, history: History) -> tuple[None, Recommendation]:
+    def recommend(self, memory: Hours | None, history: History) -> tuple[Hours, Recommendation]:
         """The floor inside its hours, else nothing."""
         observation = history.latest
         assert observation is not None, "a policy is asked after an observation"
-        if self.holds(observation.at):
-            return None, Recommendation(self.workers, Reason.SCHEDULE, self.cron)
-        return None, Recommendation(0.0, Reason.SCHEDULE)
+        at = observation.at
+        hours = memory if memory and memory.started_at <= at < memory.next_at else self.hours(at)
+        if at - hours.started_at < self.duration_seconds:
+            return hours, Recommendation(self.workers, Reason.SCHEDULE, self.cron)
+        return hours, Recommendation(0.0, Reason.SCHEDULE)
 
-    def holds(self, at: float) -> bool:
-        """Whether a start lies in (at - duration, at]."""
-        # croniter's get_prev is strictly before its start, so a tick on the minute looks one second ahead.
-        local = datetime.fromtimestamp(at + 1.0, UTC).astimezone(ZoneInfo(self.time_zone))
-        started_at: float = croniter(self.cron, local).get_prev(float)
-        return at - started_at < self.duration_seconds
+    def hours(self, at: float) -> Hours:
+        """The last start at or before `at`, and the first after it.
+
+        A start that daylight saving skips happens when the clock has jumped; one that it repeats,
+        twice.
+        """
+        # croniter looks strictly before its start: from the next whole second, the minute itself counts.
+        now = datetime.fromtimestamp(floor(at) + 1, UTC).astimezone(ZoneInfo(self.time_zone))
+        started_at: float = croniter(self.cron, now).get_prev(float)
+        next_at: float = croniter(self.cron, now - timedelta(seconds=1)).get_next(float)
+        return Hours(started_at, next_at)

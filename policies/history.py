@@ -60,8 +60,10 @@ class History:
 
     @property
     def rows(self) -> FloatArray:
-        """All rows, shape (len, len(COLUMNS)); read-only by convention of the buffer's owner."""
-        return self._buffer.rows[self._start : self._stop]
+        """All rows, shape (len, len(COLUMNS)), read-only."""
+        rows: FloatArray = self._buffer.rows[self._start : self._stop]
+        rows.flags.writeable = False
+        return rows
 
     @property
     def failures(self) -> Sequence[str]:
@@ -69,7 +71,7 @@ class History:
         return self._buffer.failures[self._start : self._stop]
 
     def column(self, name: str, seconds: float | None = None) -> FloatArray:
-        """One column (see `COLUMNS`), oldest first; only rows younger than `seconds` if given."""
+        """One column (see `COLUMNS`), oldest first, read-only; only rows younger than `seconds` if given."""
         rows = self.rows
         if seconds is not None and len(rows):
             rows = rows[np.searchsorted(rows[:, 0], rows[-1, 0] - seconds, side="right") :]

@@ -59,7 +59,7 @@ class ScaleIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MwaaMemory:
-    """Since when running + queued has been zero in every reading; None: it was not, or was not read."""
+    """When the first of the unbroken readings of zero load was measured; None: the last was none."""
 
     idle_since: float | None = None
 
@@ -95,21 +95,19 @@ class Mwaa:
         current = float(capacity.desired) if isinstance(capacity, Capacity) else 0.0
         if not isinstance(demand, Demand):
             return MwaaMemory(), Recommendation(current, Reason.NO_OPINION)
-        load = demand.queued + demand.running
-        required = load / self.slots_per_worker
+        required = (demand.queued + demand.running) / self.slots_per_worker
         if self.scale_in is ScaleIn.CONTINUOUS:
             return memory, Recommendation(required, Reason.DEMAND)
-        if load > 0:
-            if required >= current:
-                return MwaaMemory(), Recommendation(required, Reason.DEMAND)
+        if required > 0:
+            # Of 5 workers, a wish of 4.5 needs all 5: that is demand, and no waiting.
+            if required > current - 1:
+                return MwaaMemory(), Recommendation(max(required, current), Reason.DEMAND)
             return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
         if not demand.whole:
             return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
-        if memory.idle_since is None:
-            memory = MwaaMemory(observation.at)
-            idle_seconds = 0.0
-        else:
-            idle_seconds = observation.at - memory.idle_since
-        if idle_seconds >= self.idle_seconds:
+        idle_since = demand.measured_at if memory.idle_since is None else memory.idle_since
+        memory = MwaaMemory(idle_since)
+        # By the readings' own time: a late or repeated reading of zero proves nothing about now.
+        if demand.measured_at - idle_since >= self.idle_seconds:
             return memory, Recommendation(0.0, Reason.IDLE)
         return memory, Recommendation(current, Reason.WAITING_FOR_IDLE)

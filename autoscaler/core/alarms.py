@@ -31,7 +31,7 @@ class Watch:
             note = f"tasks have been queued beside free slots for {minutes:.0f} min"
             found.append(Alarm(AlarmKind.DEAF_WORKERS, note))
         if state.short_since is not None and at - state.short_since >= self.pending_deadline_seconds:
-            missing = context.current - capacity.running
+            missing = max(context.current - capacity.running, capacity.pending)
             found.append(Alarm(AlarmKind.PENDING_TOO_LONG, f"{missing} workers have not started in time"))
         if capacity.contested_by:
             found.append(Alarm(AlarmKind.CONTESTED, f"{capacity.contested_by} sets this size too"))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import isfinite
-from typing import Any
+from dataclasses import dataclass
 
 from autoscaler.core.alarms import Watch
 from autoscaler.core.drain import Caution, Drain
 from autoscaler.core.guards import GuardChain, NoData, rounded
-from autoscaler.core.ownership import Respect, observes_only, written
+from autoscaler.core.ownership import Respect, hands_off
 from autoscaler.core.proposal import Context, Proposal
-from autoscaler.core.remember import after_decision, after_observation
+from autoscaler.core.remember import after_decision, after_observation, after_write, blindly
 from autoscaler.core.rollout import during_rollout
 from autoscaler.core.state import State
 from policies.history import History
 from policies.model import (
+    NOBODY,
     Capacity,
     Decision,
     Demand,
@@ -56,103 +55,95 @@ class Controller:
             observation = Observation(
                 observation.at, demand, capacity, observation.evidence, observation.last_write
             )
+        at, guards = observation.at, self.guards
         history = state.history.append(observation)
         memory, recommendation = self.policy.recommend(state.memory, history)
+        if observation.last_write is not None:
+            state = after_write(state, observation.last_write, at, guards.rate_period_seconds)
         if isinstance(capacity, Unavailable):
-            return _blind(state, observation, memory, history, recommendation, capacity.why)
+            return blindly(state, at, memory, history, guards), _blind(state, recommendation, capacity.why)
         state = after_observation(
-            state,
-            observation,
-            capacity,
-            demand,
-            memory,
-            history,
-            self.guards.rate_period_seconds,
-            self.watch.slots_per_worker,
+            state, observation, capacity, demand, memory, history, self.watch.slots_per_worker
         )
-        context = Context(observation.at, observation, demand, capacity, capacity.desired, state)
+        context = Context(at, observation, demand, capacity, capacity.desired, state)
         proposal, wish = self._proposed(recommendation, context)
-        drain = self.caution.drain(proposal, context)
-        return self._decided(drain, wish, context)
+        return self._decided(proposal, wish, context)
 
-    def _proposed(self, recommendation: Recommendation, context: Context) -> tuple[Proposal, int | None]:
-        """The proposal after all guards, and the rounded wish if it rests on credible data."""
-        current, guards = context.current, self.guards
-        workers = recommendation.workers
+    def _proposed(self, recommendation: Recommendation, context: Context) -> tuple[Proposal, int]:
+        """The proposal after all guards, and the wish before the holds: what stabilisation remembers."""
+        guards, workers = self.guards, recommendation.workers
         stage = Stage("policy", workers, recommendation.because, recommendation.note)
         proposal = Proposal(workers, 0, (stage,))
-        if not isfinite(workers) or workers < 0:
-            proposal = Proposal(current, 0, (stage,)).held(
-                "policy", current, Reason.INVALID_RECOMMENDATION, f"the policy said {workers}"
+        if not 0 <= workers < INFINITY:
+            proposal = Proposal(context.current, 0, (stage,)).held(
+                "policy", context.current, Reason.INVALID_RECOMMENDATION, f"the policy said {workers}"
             )
         proposal = NO_DATA(proposal, context)
+        if guards.tolerance is not None:
+            proposal = guards.tolerance(proposal, context)
+        wish = rounded(proposal.workers)
+        if wish != proposal.workers:
+            proposal = Proposal(wish, proposal.floor, proposal.trail)
         proposal = during_rollout(self.respect(proposal, context), context)
-        proposal = guards.warm_up(proposal, context)
-        for guard in guards.before_rounding:
-            proposal = guard(proposal, context)
-        proposal = Proposal(rounded(proposal.workers), proposal.floor, proposal.trail)
-        wish = int(proposal.workers) if isinstance(context.demand, Demand) else None
         for guard in guards.after_rounding:
             proposal = guard(proposal, context)
         return proposal, wish
 
-    def _decided(self, drain: Drain, wish: int | None, context: Context) -> tuple[State, Decision]:
+    def _decided(self, proposal: Proposal, wish: int, context: Context) -> tuple[State, Decision]:
         at, current, state = context.at, context.current, context.state
-        proposal = drain.proposal
-        desired: int | None = int(proposal.workers)
-        if desired == current:
-            desired = None
-        protected, released = drain.protected, drain.released
-        trail = proposal.trail
-        if context.capacity.contested_by or observes_only(state.ownership, at):
-            reason = Reason.CONTESTED if context.capacity.contested_by else Reason.FOREIGN_WRITE
-            trail = (*trail, Stage("ownership", current, reason, "observing only"))
-            desired, protected, released = None, frozenset(), frozenset()
+        alarms = self.watch.alarms(context)
+        off = hands_off(context)
+        if off is not None:
+            drain = Drain(proposal.to("ownership", current, *off), state.protected)
+        else:
+            drain = self.caution.drain(proposal, context)
+        desired = int(drain.proposal.workers)
         decision = Decision(
-            desired=desired,
-            trail=trail,
-            protected=protected,
-            released=released,
-            wants_workers=drain.wants_workers,
-            alarms=self.watch.alarms(context),
+            None if desired == current else desired,
+            drain.proposal.trail,
+            NOBODY,
+            drain.protected,
+            drain.released,
+            drain.wants_workers,
+            alarms,
         )
-        return after_decision(state, decision, wish, at, self.guards.stabilization), decision
+        demand = context.demand
+        # Only a whole reading and a valid opinion of it say how little would be enough.
+        informed = isinstance(demand, Demand) and demand.whole and 0 <= proposal.trail[0].workers < INFINITY
+        return after_decision(
+            state, wish, at, self.guards.stabilization, drain.ours, informed=informed
+        ), decision
 
 
 def _credible(observation: Observation, max_age_seconds: float) -> Demand | Unavailable:
-    """The observed demand, unless it is impossible or too old."""
+    """The observed demand, unless it is impossible or too old (or as far in the future)."""
     demand = observation.demand
     if isinstance(demand, Unavailable):
         return demand
     # One comparison catches NaN, infinities and negative readings: NaN compares false with everything.
     if not (0 <= demand.queued < INFINITY and 0 <= demand.running < INFINITY):
         return Unavailable(f"not a load: {demand.queued} queued, {demand.running} running")
-    if not observation.at - demand.measured_at <= max_age_seconds:
+    if not (0 <= demand.oldest_wait_seconds < INFINITY and 0 <= demand.scheduled < INFINITY):
+        wait, scheduled = demand.oldest_wait_seconds, demand.scheduled
+        return Unavailable(f"not a load: oldest wait {wait} s, {scheduled} scheduled")
+    if not -max_age_seconds <= observation.at - demand.measured_at <= max_age_seconds:
         return Unavailable(f"measured {observation.at - demand.measured_at:.0f} s ago")
     return demand
 
 
 def _sane(capacity: Capacity | Unavailable) -> Capacity | Unavailable:
-    if isinstance(capacity, Capacity) and min(capacity.desired, capacity.pending, capacity.running) < 0:
+    if isinstance(capacity, Capacity) and (
+        capacity.desired < 0 or capacity.pending < 0 or capacity.running < 0
+    ):
         return Unavailable(f"negative counts: desired {capacity.desired}, running {capacity.running}")
     return capacity
 
 
-def _blind(
-    state: State,
-    observation: Observation,
-    memory: Any,
-    history: History,
-    recommendation: Recommendation,
-    why: str,
-) -> tuple[State, Decision]:
-    """Without the fleet's word nothing is written; the policy's memory goes on."""
+def _blind(state: State, recommendation: Recommendation, why: str) -> Decision:
+    """Without the fleet's word nothing is written."""
     current = state.current if state.current is not None else 0
     trail = (
         Stage("policy", recommendation.workers, recommendation.because, recommendation.note),
         Stage("capacity", current, Reason.CAPACITY_UNKNOWN, why),
     )
-    started_at = observation.at if state.started_at is None else state.started_at
-    ownership = written(state.ownership, observation.last_write, observation.at)
-    state = replace(state, memory=memory, history=history, started_at=started_at, ownership=ownership)
-    return state, Decision(desired=None, trail=trail)
+    return Decision(desired=None, trail=trail)

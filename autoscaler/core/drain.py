@@ -14,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.core.proposal import Context, Proposal
-from policies.model import (
-    NOBODY,
-    Demand,
-    Evidence,
-    Reason,
-    Workers,
-    WorkerState,
-)
+from policies.model import NOBODY, Demand, Reason, Rollout, Workers, WorkerState
 
 RENEW_SECONDS = 600.0
 """A protection that ends sooner is renewed before anything leaves."""
@@ -32,6 +25,8 @@ class Drain:
     """How far in a proposal may go now, and which protections that needs."""
 
     proposal: Proposal
+    ours: frozenset[str]
+    """Workers whose protection we set, as far as we see."""
     protected: frozenset[str] = NOBODY
     released: frozenset[str] = NOBODY
     wants_workers: bool = False
@@ -48,59 +43,91 @@ class Caution:
 
     def drain(self, proposal: Proposal, context: Context) -> Drain:
         """The proposal if it does not shrink; else as much of it as is safe now."""
-        current = context.current
+        state, current = context.state, context.current
+        ours, workers = state.protected, context.capacity.workers
         if proposal.workers >= current:
-            return Drain(proposal)
-        short_since = context.state.short_since
-        if short_since is not None and context.at - short_since < self.pending_deadline_seconds:
-            return Drain(_hold(proposal, current, Reason.WORKERS_PENDING, "workers are on their way"))
-        workers = context.capacity.workers
+            if not ours or context.capacity.rollout is Rollout.STEADY:
+                return Drain(proposal, ours)
+            return self._let_go(proposal, context)
+        if state.short_since is not None and context.at - state.short_since < self.pending_deadline_seconds:
+            return Drain(_hold(proposal, context, Reason.WORKERS_PENDING, "workers are on their way"), ours)
         if workers is None:
-            held = _hold(proposal, current, Reason.WORKERS_UNLISTED, "who is busy is read next")
-            return Drain(held, wants_workers=True)
-        idle_everywhere = isinstance(context.demand, Demand) and context.demand.load == 0
-        doubt = self._doubt(context.observation.evidence, context.at, idle_everywhere=idle_everywhere)
-        if doubt is not None:
-            return Drain(_hold(proposal, current, *doubt), wants_workers=True)
-        return _protect_then_lower(proposal, context, workers, idle_everywhere=idle_everywhere)
+            held = _hold(proposal, context, Reason.WORKERS_UNLISTED, "who is busy is read next")
+            return Drain(held, ours, wants_workers=True)
+        if (doubt := self._doubt(context)) is not None:
+            return Drain(_hold(proposal, context, *doubt), ours, wants_workers=True)
+        return _protect_then_lower(proposal, context, workers)
 
-    def _doubt(self, evidence: Evidence, at: float, *, idle_everywhere: bool) -> tuple[Reason, str] | None:
+    def _doubt(self, context: Context) -> tuple[Reason, str] | None:
+        evidence = context.observation.evidence
         if evidence.unplaced_hosts:
             return Reason.BUSY_UNPLACED, f"busy, but no worker of ours: {evidence.unplaced_hosts[0]}"
-        if not idle_everywhere and at - evidence.busy_at > self.evidence_max_age_seconds:
+        if context.at - evidence.busy_at > self.evidence_max_age_seconds and not _idle_everywhere(context):
             return Reason.BUSY_UNKNOWN, "who is busy is not known"
         return None
 
+    def _let_go(self, proposal: Proposal, context: Context) -> Drain:
+        """Our protections must not keep an old deployment alive: idle workers lose theirs."""
+        workers, ours = context.capacity.workers, context.state.protected
+        if workers is None or self._doubt(context) is not None:
+            return Drain(proposal, ours, wants_workers=True)
+        rows = _Rows.of(workers, context)
+        return Drain(proposal, rows.ours(), released=rows.releasable(), wants_workers=True)
 
-def _protect_then_lower(
-    proposal: Proposal, context: Context, workers: Workers, *, idle_everywhere: bool
-) -> Drain:
-    at, current = context.at, context.current
-    staying = workers.state != WorkerState.STOPPING
-    unknown = np.isnan(workers.busy_slots)
-    busy = staying & (np.greater(workers.busy_slots, 0) | (unknown & (not idle_everywhere)))
-    protected = staying & ~(workers.protected_until <= at)
-    if idle_everywhere:
-        busy &= ~unknown
-    unsafe = busy & ~(workers.protected_until > at + RENEW_SECONDS)
-    ours = context.state.protected
-    releasable = protected & ~busy
-    released = frozenset(name for name in _names(workers, releasable) if name in ours)
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Who is busy and who is protected among the workers that stay."""
+
+    workers: Workers
+    context: Context
+    busy: NDArray[np.bool_]
+    """Unknown counts as busy, unless nothing is queued or running anywhere."""
+    protected: NDArray[np.bool_]
+    """Unknown counts as protected."""
+
+    @staticmethod
+    def of(workers: Workers, context: Context) -> _Rows:
+        staying = workers.state != WorkerState.STOPPING
+        slots = workers.busy_slots
+        busy = slots > 0 if _idle_everywhere(context) else ~(slots <= 0)
+        return _Rows(workers, context, staying & busy, staying & ~(workers.protected_until <= context.at))
+
+    def names(self, chosen: NDArray[np.bool_]) -> frozenset[str]:
+        return frozenset(self.workers.ids[row] for row in np.flatnonzero(chosen))
+
+    def ours(self) -> frozenset[str]:
+        """Those that are still seen protected; so the set never outlives the workers."""
+        ours = self.context.state.protected
+        return ours & self.names(self.protected) if ours else ours
+
+    def releasable(self) -> frozenset[str]:
+        """Idle, and protected by us: what others protect is theirs to release."""
+        ours = self.context.state.protected
+        return ours & self.names(self.protected & ~self.busy) if ours else ours
+
+
+def _idle_everywhere(context: Context) -> bool:
+    demand = context.demand
+    return isinstance(demand, Demand) and demand.whole and demand.load == 0
+
+
+def _protect_then_lower(proposal: Proposal, context: Context, workers: Workers) -> Drain:
+    rows = _Rows.of(workers, context)
+    ours, released = rows.ours(), rows.releasable()
+    unsafe = rows.busy & ~(workers.protected_until > context.at + RENEW_SECONDS)
     if unsafe.any():
-        count = int(unsafe.sum())
-        held = _hold(proposal, current, Reason.PROTECTING, f"{count} busy workers to protect first")
-        return Drain(held, _names(workers, unsafe), released, wants_workers=True)
-    floor = int((busy | protected).sum())
+        note = f"{int(unsafe.sum())} busy workers to protect first"
+        held = _hold(proposal, context, Reason.PROTECTING, note)
+        # Whoever was protected by somebody else stays theirs; we only prolong it.
+        claimed = rows.names(unsafe & (workers.protected_until <= context.at))
+        return Drain(held, ours | claimed, rows.names(unsafe), released, wants_workers=True)
+    floor = int((rows.busy | rows.protected).sum())
     if proposal.workers < floor:
-        floor = min(floor, current)
-        note = f"{int(busy.sum())} busy, {int(protected.sum())} protected"
-        proposal = proposal.to("drain", floor, Reason.WORKERS_HELD, note)
-    return Drain(proposal, NOBODY, released, wants_workers=True)
+        note = f"{int(rows.busy.sum())} busy, {int(rows.protected.sum())} protected"
+        proposal = proposal.to("drain", min(floor, context.current), Reason.WORKERS_HELD, note)
+    return Drain(proposal, ours, released=released, wants_workers=True)
 
 
-def _names(workers: Workers, chosen: NDArray[np.bool_]) -> frozenset[str]:
-    return frozenset(workers.ids[row] for row in np.flatnonzero(chosen))
-
-
-def _hold(proposal: Proposal, current: int, reason: Reason, note: str) -> Proposal:
-    return proposal.to("drain", current, reason, note)
+def _hold(proposal: Proposal, context: Context, reason: Reason, note: str) -> Proposal:
+    return proposal.to("drain", context.current, reason, note)

@@ -19,7 +19,8 @@ def placed(
     """
     if isinstance(capacity, Unavailable) or capacity.workers is None or not isinstance(busy, Busy):
         return capacity, Evidence()
-    workers, slots_by_host = capacity.workers, busy.slots_by_host
+    workers = capacity.workers
+    slots_by_host = {host: slots for host, slots in busy.slots_by_host.items() if slots}
     if not slots_by_host:
         idle = replace(workers, busy_slots=np.zeros(len(workers)))
         return replace(capacity, workers=idle), Evidence(busy.measured_at)

@@ -35,12 +35,15 @@ class NoData:
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """After a start nothing goes in until `seconds` have been seen: a restart never shrinks."""
+    """After a start nothing goes in until the load was known for `seconds`: a restart never shrinks."""
 
     seconds: Seconds = 0.0
 
     def __call__(self, proposal: Proposal, context: Context) -> Proposal:
-        """At least the current size until warm; the maximum still binds."""
+        """At least the current size until warm.
+
+        The maximum still binds: an operator who lowers it and restarts means it.
+        """
         started_at = context.state.started_at
         if proposal.workers >= context.current or started_at is None:
             return proposal
@@ -73,7 +76,11 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Stabilization:
-    """A wish counts only once the whole window agrees: out takes its smallest, in its largest wish."""
+    """A wish counts only once the whole window agrees: out takes its smallest, in its largest wish.
+
+    At first sight the current size enters both windows.  A way-out window that missing data has
+    emptied opposes nothing: missing data blocks the way in, never the way out.
+    """
 
     out_seconds: Seconds = 0.0
     in_seconds: Seconds = 0.0
@@ -83,8 +90,7 @@ class Stabilization:
         current, at, state = context.current, context.at, context.state
         if proposal.workers > current and self.out_seconds:
             lowest = state.lows.extreme(at, self.out_seconds)
-            limit = current if lowest is None else max(current, lowest)
-            if limit < proposal.workers:
+            if lowest is not None and (limit := max(current, lowest)) < proposal.workers:
                 note = f"lowest wish of {self.out_seconds:g} s"
                 return proposal.to("stabilization", limit, Reason.STABILIZING, note)
         elif proposal.workers < current and self.in_seconds:
@@ -139,6 +145,10 @@ class RateRule:
     period_seconds: Annotated[float, Gt(0)]
     unit: RateUnit = RateUnit.COUNT
 
+    def __post_init__(self) -> None:
+        if self.unit is RateUnit.COUNT and self.value != int(self.value):
+            raise ValueError(f"value must be whole for unit 'count', got {self.value:g}")
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -159,13 +169,22 @@ class Rate:
 
 
 def _rule_limit(rule: RateRule, context: Context, sign: int) -> int:
-    recent = sum(move.workers for move in context.state.moves if context.at - move.at < rule.period_seconds)
-    # The size at the period's start: 10 workers, 4 of them added inside the period -> 6.
-    start = context.current - recent
+    """The furthest size one rule allows, from the size before the first move inside its period.
+
+    Worked example, 4 a minute: 6 became 10 half a minute ago, so 10 is as far out as it goes.
+    """
+    # Not "current less the moves", as Kubernetes counts: a write that may or may not have been
+    # applied would count twice.  Without foreign writes, which empty the moves, both agree.
+    start = context.current
+    for move in context.state.moves:
+        if context.at - move.at < rule.period_seconds:
+            start = move.before
+            break
     if rule.unit is RateUnit.COUNT:
         return start + sign * int(rule.value)
     scaled = start * (1 + sign * rule.value / 100)
-    return ceil(round(scaled, 9)) if sign > 0 else floor(round(scaled, 9))
+    # Of no worker every share is none; a fleet must be able to leave zero.
+    return max(1, ceil(round(scaled, 9))) if sign > 0 else floor(round(scaled, 9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +210,10 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The minimum and the maximum; a floor set by data or workers beats both.
+    """The minimum and the maximum; a floor set by a hold beats both.
 
-    Above the maximum the size never rises.
+    Above the maximum the size never rises.  No rate binds the way to a new bound: the operator who
+    sets it means it, and what holds work is kept by the drain.
     """
 
     minimum: Annotated[int, Ge(0)] = 0
@@ -207,7 +227,7 @@ class Bounds:
         """The wish inside the bounds, never below the proposal's floor."""
         wish = proposal.workers
         if wish > self.maximum:
-            allowed = max(self.maximum, min(proposal.floor, context.current))
+            allowed = max(self.maximum, proposal.floor)
             if wish > allowed:
                 return proposal.to("bounds", allowed, Reason.AT_MAXIMUM, f"maximum {self.maximum}")
         elif wish < self.minimum:
@@ -217,12 +237,17 @@ class Bounds:
 
 def rounded(workers: float) -> int:
     """Up to whole workers, forgiving the last bits of a float: 3.0000000001 is 3."""
-    return ceil(round(workers, 9))
+    whole = int(workers)
+    return whole + 1 if workers - whole > 1e-9 else whole
 
 
 @dataclass(frozen=True, slots=True)
 class GuardChain:
-    """The configurable limits of one target, in the fixed order in which they apply."""
+    """The configurable limits of one target, in the fixed order in which they apply.
+
+    Tolerance comes before every hold, so that the wish that stabilisation remembers is the policy's
+    and no hold's; the size that comes out is the same as in any other order of the two.
+    """
 
     bounds: Bounds = Bounds()
     warm_up: WarmUp = WarmUp()
@@ -231,17 +256,14 @@ class GuardChain:
     cooldown: Cooldown | None = None
     rate: RateLimit | None = None
 
-    before_rounding: tuple[Guard, ...] = field(init=False, repr=False)
-    """Guards that need the ratio."""
     after_rounding: tuple[Guard, ...] = field(init=False, repr=False)
     """Guards over whole workers; the bounds are the last."""
     rate_period_seconds: float = field(init=False, repr=False)
     """The longest period of any rate: how long moves are remembered."""
 
     def __post_init__(self) -> None:
-        chosen: tuple[Guard | None, ...] = (self.stabilization, self.cooldown, self.rate)
+        chosen: tuple[Guard | None, ...] = (self.warm_up, self.stabilization, self.cooldown, self.rate)
         rules = (*self.rate.outward.rules, *self.rate.inward.rules) if self.rate else ()
-        object.__setattr__(self, "before_rounding", (self.tolerance,) if self.tolerance else ())
         object.__setattr__(self, "after_rounding", (*filter(None, chosen), self.bounds))
         longest = max((rule.period_seconds for rule in rules), default=0.0)
         object.__setattr__(self, "rate_period_seconds", longest)

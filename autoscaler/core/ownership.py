@@ -11,25 +11,33 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.state import Ownership
-from policies.model import NEVER, Applied, LastWrite, Reason, Unknown
+from policies.model import NEVER, Applied, LastWrite, Reason, Rollout, Unknown
 
 HOUR = 3600.0
 RESETS_UNTIL_OBSERVING = 3
 WRITE_SETTLES_SECONDS = 60.0
 """A write may show late: until then the count before it is no surprise."""
+REMEMBERED_COUNTS = 4
+"""Writes in a row, each faster than the reading, after which the oldest would surprise."""
 
 
 def written(ownership: Ownership, last_write: LastWrite, at: float) -> Ownership:
-    """What the outcome of our last write makes credible as the next count."""
+    """What the outcome of our last write makes credible as the next count.
+
+    The same count written again does not start the clock again: else somebody who resets it before
+    each of our readings would look like a slow reading for ever.
+    """
+    expected = ownership.expected
     match last_write:
         case Applied(desired=int() as desired):
-            return replace(
-                ownership, expected=(desired, *ownership.expected[:1]), wrote_at=at, unconfirmed=False
-            )
+            if expected[:1] == (desired,):
+                return replace(ownership, unconfirmed=False)
+            counts = (desired, *(count for count in expected if count != desired))
+            return replace(ownership, expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=False)
         case Unknown(desired=int() as desired):
-            return replace(
-                ownership, expected=(*ownership.expected[:1], desired), wrote_at=at, unconfirmed=True
-            )
+            others = (count for count in expected[1:] if count != desired)
+            counts = (*expected[:1], desired, *others)
+            return replace(ownership, expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=True)
     return ownership
 
 
@@ -37,24 +45,24 @@ def noticed(ownership: Ownership, desired: int, at: float) -> Ownership:
     """The ownership after seeing `desired`."""
     expected = ownership.expected
     if not expected:
-        return Ownership(expected=(desired,))
-    settling = len(expected) > 1 and at - ownership.wrote_at < WRITE_SETTLES_SECONDS
+        return replace(ownership, expected=(desired,))
+    settling = at - ownership.wrote_at < WRITE_SETTLES_SECONDS
     if desired == expected[0]:
         if ownership.confirmed and not ownership.foreign_at and len(expected) == 1:
             return ownership
-        kept = expected if settling and ownership.unconfirmed else (desired,)
+        undecided = ownership.unconfirmed and settling
         return replace(
             ownership,
-            expected=kept,
-            unconfirmed=ownership.unconfirmed and settling,
+            expected=expected if undecided else (desired,),
+            unconfirmed=undecided,
             foreign_at=_within_hour(ownership.foreign_at, at),
             confirmed=True,
         )
-    if desired in expected[1:]:
-        if ownership.unconfirmed:
+    if desired in expected:
+        if ownership.unconfirmed and desired == expected[1]:  # the write without an answer has arrived
             return replace(ownership, expected=(desired,), unconfirmed=False, confirmed=True)
         if settling:
-            return replace(ownership, confirmed=True)
+            return ownership
     return Ownership(
         expected=(desired,),
         wrote_at=ownership.wrote_at,
@@ -72,6 +80,22 @@ def observes_only(ownership: Ownership, at: float) -> bool:
     return len(_within_hour(ownership.foreign_at, at)) >= RESETS_UNTIL_OBSERVING
 
 
+def hands_off(context: Context) -> tuple[Reason, str] | None:
+    """Why nothing at all is written now, whatever the guards, the bounds included, would want."""
+    ownership, capacity = context.state.ownership, context.capacity
+    if capacity.contested_by:
+        return Reason.CONTESTED, f"observing only: {capacity.contested_by} sets this size too"
+    if capacity.rollout is Rollout.FAILED:
+        return Reason.DEPLOYMENT_FAILED, "a failed deployment starts no workers"
+    if not ownership.foreign_at:
+        return None
+    if observes_only(ownership, context.at):
+        return Reason.FOREIGN_WRITE, "observing only: others set the size three times within an hour"
+    if not ownership.confirmed:
+        return Reason.FOREIGN_WRITE, f"somebody else set {context.current}; waiting for a second reading"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Respect:
     """After a foreign write the way in waits `quiet_seconds`; the way out waits for one more reading."""
@@ -79,17 +103,15 @@ class Respect:
     quiet_seconds: float = 300.0
 
     def __call__(self, proposal: Proposal, context: Context) -> Proposal:
-        """The current size while the foreign write is fresh, or while our own write is in doubt."""
-        ownership, current = context.state.ownership, context.current
-        foreign_at = ownership.foreign_at[-1] if ownership.foreign_at else NEVER
-        if not ownership.confirmed and proposal.workers != current:
-            held = proposal.held("ownership", current, Reason.FOREIGN_WRITE, "waiting for a second reading")
-            return held.to("ownership", current, Reason.FOREIGN_WRITE) if held.workers > current else held
+        """At least the current size while a foreign write is fresh, or while our own is in doubt."""
+        current = context.current
         if proposal.workers >= current:
             return proposal
+        ownership = context.state.ownership
+        foreign_at = ownership.foreign_at[-1] if ownership.foreign_at else NEVER
         if context.at - foreign_at < self.quiet_seconds:
             remaining = self.quiet_seconds - (context.at - foreign_at)
-            note = f"somebody else set {current}; {remaining:.0f} s of quiet to go"
+            note = f"somebody else set the size; {remaining:.0f} s of quiet to go"
             return proposal.held("ownership", current, Reason.FOREIGN_WRITE, note)
         if ownership.unconfirmed:
             note = "the last write got no answer and may be applied late"

@@ -30,7 +30,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a guard may look at: the observation, what of it is credible, and the state before it."""
+    """What a guard may look at: the observation, what of it is credible, and the state that knows it."""
 
     at: float
     observation: Observation

@@ -1,24 +1,34 @@
-"""How a controller's state changes: with what was observed, and with what was decided."""
+"""How a controller's state changes: with a write's outcome, with what was seen, with what was decided."""
 
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any
 
-from autoscaler.core.guards import Stabilization
+from autoscaler.core.guards import GuardChain, Stabilization
 from autoscaler.core.ownership import noticed, written
 from autoscaler.core.state import Move, State, Wishes
 from policies.history import History
-from policies.model import (
-    Applied,
-    Capacity,
-    Decision,
-    Demand,
-    LastWrite,
-    Observation,
-    Unavailable,
-    Unknown,
-)
+from policies.model import Applied, Capacity, Demand, LastWrite, Observation, Unavailable, Unknown
+
+
+def after_write(state: State, last_write: LastWrite, at: float, rate_period_seconds: float) -> State:
+    """The state once it is known how the previous decision's write ended.
+
+    A write without an answer counts as done: a rate must hold even if it was applied.
+    """
+    ownership = written(state.ownership, last_write, at)
+    if not isinstance(last_write, Applied | Unknown) or last_write.desired is None or state.current is None:
+        return replace(state, ownership=ownership)
+    move = Move(state.seen_at, state.current, last_write.desired)
+    return replace(
+        state,
+        ownership=ownership,
+        moves=(*(each for each in state.moves if at - each.at < rate_period_seconds), move),
+        scaled_out_at=move.at if move.workers > 0 else state.scaled_out_at,
+        scaled_in_at=move.at if move.workers < 0 else state.scaled_in_at,
+    )
 
 
 def after_observation(
@@ -28,56 +38,61 @@ def after_observation(
     demand: Demand | Unavailable,
     memory: Any,
     history: History,
-    rate_period_seconds: float,
     slots_per_worker: int,
 ) -> State:
     """The state once the fleet was seen."""
     at, desired = observation.at, capacity.desired
-    ownership, moves = state.ownership, state.moves
-    scaled_out_at, scaled_in_at = state.scaled_out_at, state.scaled_in_at
-    if observation.last_write is not None:
-        ownership = written(ownership, observation.last_write, at)
-        move = _move(state, observation.last_write)
-        if move is not None:
-            moves = (*moves, move)
-            if move.workers > 0:
-                scaled_out_at = move.at
-            elif move.workers < 0:
-                scaled_in_at = move.at
-    if moves and at - moves[0].at >= rate_period_seconds:
-        moves = tuple(move for move in moves if at - move.at < rate_period_seconds)
     first = state.current is None
+    ownership = noticed(state.ownership, desired, at)
+    # Positional: keywords would cost a twentieth of the step.
     return State(
-        memory=memory,
-        history=history,
-        started_at=at if state.started_at is None else state.started_at,
-        seen_at=at,
-        current=desired,
-        lows=state.lows,
-        highs=Wishes(((at, desired),)) if first else state.highs,
-        moves=moves,
-        scaled_out_at=scaled_out_at,
-        scaled_in_at=scaled_in_at,
-        ownership=noticed(ownership, desired, at),
-        protected=state.protected,
-        short_since=_short_since(state, capacity, at),
-        deaf_since=_deaf_since(state, capacity, demand, at, slots_per_worker),
+        memory,
+        history,
+        at if state.started_at is None and isinstance(demand, Demand) else state.started_at,
+        at,
+        desired,
+        Wishes(((at, desired),)) if first else state.lows,
+        Wishes(((at, desired),)) if first else state.highs,
+        # A foreign write is a new baseline: rates count from it.
+        state.moves if ownership.confirmed else (),
+        state.scaled_out_at,
+        state.scaled_in_at,
+        ownership,
+        state.protected,
+        _short_since(state, capacity, at),
+        _deaf_since(state, capacity, demand, at, slots_per_worker),
     )
 
 
+def blindly(state: State, at: float, memory: Any, history: History, guards: GuardChain) -> State:
+    """The state after a look that did not see the fleet: whatever it was then, it was wished to stay."""
+    highs = state.highs
+    if state.current is not None and guards.stabilization is not None:
+        highs = highs.seen(at, state.current, guards.stabilization.in_seconds, beats=operator.gt)
+    return replace(state, memory=memory, history=history, highs=highs)
+
+
 def after_decision(
-    state: State, decision: Decision, wish: int | None, at: float, stabilization: Stabilization | None
+    state: State,
+    wish: int,
+    at: float,
+    stabilization: Stabilization | None,
+    ours: frozenset[str],
+    *,
+    informed: bool,
 ) -> State:
-    """The state once it was decided."""
-    lows, highs, protected = state.lows, state.highs, state.protected
-    if stabilization is not None and wish is not None:
-        if stabilization.out_seconds:
+    """The state once it was decided.
+
+    The wish of a step without credible data is the size that was kept.  It counts for the way in,
+    which missing data must block, and not for the way out, which it must not.
+    """
+    lows, highs = state.lows, state.highs
+    if stabilization is not None:
+        if stabilization.out_seconds and informed:
             lows = lows.seen(at, wish, stabilization.out_seconds, beats=operator.lt)
         if stabilization.in_seconds:
             highs = highs.seen(at, wish, stabilization.in_seconds, beats=operator.gt)
-    if decision.protected or decision.released:
-        protected = (protected - decision.released) | decision.protected
-    if lows is state.lows and highs is state.highs and protected is state.protected:
+    elif ours is state.protected:
         return state
     return State(
         state.memory,
@@ -91,25 +106,14 @@ def after_decision(
         state.scaled_out_at,
         state.scaled_in_at,
         state.ownership,
-        protected,
+        ours,
         state.short_since,
         state.deaf_since,
     )
 
 
-def _move(state: State, last_write: LastWrite) -> Move | None:
-    """A write without an answer counts as done: a rate must hold even if it was applied."""
-    if (
-        isinstance(last_write, Applied | Unknown)
-        and last_write.desired is not None
-        and state.current is not None
-    ):
-        return Move(state.seen_at, state.current, last_write.desired)
-    return None
-
-
 def _short_since(state: State, capacity: Capacity, at: float) -> float | None:
-    """Since when fewer workers run than desired; a new desired count starts the clock again."""
+    """Since when fewer workers run than desired; ordering more of them starts the clock again."""
     if capacity.running >= capacity.desired and not capacity.pending:
         return None
     if state.short_since is None or state.current is None or capacity.desired > state.current:
@@ -123,7 +127,9 @@ def _deaf_since(
     """Since when tasks have been queued although running workers have free slots."""
     if isinstance(demand, Unavailable):
         return state.deaf_since
+    if not demand.queued:
+        return None
     offered = (capacity.running - capacity.draining) * slots_per_worker
-    if demand.queued > 0 and demand.running < offered and offered > 0:
+    if demand.running < offered:
         return at if state.deaf_since is None else state.deaf_since
     return None

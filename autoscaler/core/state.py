@@ -26,9 +26,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The extreme wish of a sliding window, in amortised O(1).
+    """The extreme wish of a sliding window.
 
-    Kept are only the wishes that can still become the extreme: each is beaten by none younger.
+    Kept are only the wishes that can still become the extreme: each is beaten by none younger, so
+    there are never more than distinct sizes in the window.
     """
 
     entries: tuple[tuple[float, int], ...] = ()
@@ -57,7 +58,8 @@ class Ownership:
     """Which desired counts are ours, and when somebody else set one."""
 
     expected: tuple[int, ...] = ()
-    """Counts that surprise nobody: the last seen or written and, while a write settles, the one before."""
+    """Counts that surprise nobody.  The first: last seen, or written with an answer.  Then, while a write
+    settles, what it may still show as."""
     wrote_at: float = NEVER
     unconfirmed: bool = False
     """The last write got no answer and may still be applied."""
@@ -74,7 +76,7 @@ class State:
     memory: Any
     history: History
     started_at: float | None = None
-    """The first observation."""
+    """The first observation with credible demand and a known fleet: warm-up counts from it."""
     seen_at: float = NEVER
     """The newest observation whose capacity was known."""
     current: int | None = None
@@ -82,12 +84,12 @@ class State:
     lows: Wishes = Wishes()
     highs: Wishes = Wishes()
     moves: tuple[Move, ...] = ()
-    """Within the longest rate period."""
+    """Within the longest rate period, and since the last foreign write."""
     scaled_out_at: float = NEVER
     scaled_in_at: float = NEVER
     ownership: Ownership = field(default_factory=Ownership)
     protected: frozenset[str] = NOBODY
-    """Workers whose protection we set and have not ended."""
+    """Workers whose protection we set, as far as we see."""
     short_since: float | None = None
     """Since when fewer workers run than desired, the desired count unchanged."""
     deaf_since: float | None = None
