@@ -81,7 +81,7 @@ class Mwaa:
     @property
     def window_seconds(self) -> float:
         """`idle_seconds` where idleness counts, else nothing: the formula looks at one reading."""
-        return self.idle_seconds if self.scale_in is ScaleIn.WHEN_IDLE else 0.0
+        return self.idle_seconds if self.scale_in == ScaleIn.WHEN_IDLE else 0.0
 
     def initial(self) -> MwaaMemory:
         """Nothing seen yet."""
@@ -96,7 +96,7 @@ class Mwaa:
         if not isinstance(demand, Demand):
             return MwaaMemory(), Recommendation(current, Reason.NO_OPINION)
         required = (demand.queued + demand.running) / self.slots_per_worker
-        if self.scale_in is ScaleIn.CONTINUOUS:
+        if self.scale_in == ScaleIn.CONTINUOUS:
             return memory, Recommendation(required, Reason.DEMAND)
         if required > 0:
             # Of 5 workers, a wish of 4.5 needs all 5: that is demand, and no waiting.

@@ -1,0 +1,202 @@
+"""Frozen values to JSON values and back, by their fields and annotations.
+
+Only what the model and the state are made of: dataclasses, tuples, frozen sets, numpy columns,
+enumerations, plain numbers and strings, and a policy's memory, which pydantic handles by its type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from autoscaler.core.state import State
+from policies.history import COLUMNS, History
+from policies.model import Applied, FloatArray, IntArray, Observation, Refused, Unknown
+
+OUTCOMES: dict[str, type[Any]] = {"applied": Applied, "refused": Refused, "unknown": Unknown}
+"""Two outcomes have the same fields, so each says which one it is."""
+_OUTCOME_NAMES = {cls: name for name, cls in OUTCOMES.items()}
+_NUMBER_WORDS = frozenset({"nan", "inf", "-inf"})
+_EXPECTED = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+_ACCEPTED: dict[Any, set[type[Any]]] = {float: {float, int}, int: {int}, str: {str}, bool: {bool}}
+
+
+class MisfitError(ValueError):
+    """A JSON value that is none of the expected type; names the place."""
+
+    def __init__(self, place: str, expected: str, got: Any) -> None:
+        shown = repr(got) if len(repr(got)) <= 60 else f"{repr(got)[:57]}..."
+        super().__init__(f"{place}: expected {expected}, got {shown}" if place else f"expected {expected}")
+
+
+def to_json(value: Any, memory_type: Any = Any) -> Any:
+    """`value` as JSON values.  `memory_type`: of the `memory` inside a `State`."""
+    match value:
+        case Enum():
+            return value.value
+        case None | str() | bool() | int():
+            return value
+        case float():
+            return value if isfinite(value) else str(value)
+        case tuple() | list():
+            return [to_json(item) for item in value]
+        case frozenset():
+            return sorted(value)
+        case dict():
+            return {key: to_json(item) for key, item in value.items()}
+        case np.ndarray() | np.generic():
+            return to_json(value.tolist())
+    return _fields_to_json(value, memory_type)
+
+
+def _fields_to_json(value: Any, memory_type: Any) -> dict[str, Any]:
+    if isinstance(value, History):
+        return _history_to_json(value)
+    plain = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, State):
+        plain["memory"] = _adapter(memory_type).dump_python(value.memory, mode="json")
+    elif (outcome := _OUTCOME_NAMES.get(type(value))) is not None:
+        plain = {"outcome": outcome} | plain
+    return {name: to_json(item) for name, item in plain.items()}
+
+
+def from_json(document: Any, shape: Any, memory_type: Any = Any, place: str = "") -> Any:
+    """The value of type `shape` that `document` stands for.  Raises `MisfitError`."""
+    origin = get_origin(shape)
+    if shape in {FloatArray, IntArray}:
+        return _array(document, shape, place)
+    if origin in {Union, UnionType}:
+        return _one_of(document, get_args(shape), memory_type, place)
+    if origin is tuple:
+        return _tuple(document, get_args(shape), memory_type, place)
+    if origin is frozenset:
+        return frozenset(_items(document, str, memory_type, place))
+    if shape is History:
+        return _history_from_json(document, place)
+    if is_dataclass(shape):
+        return _fields_from_json(document, shape, memory_type, place)
+    return _plain(document, shape, place)
+
+
+def _plain(document: Any, shape: Any, place: str) -> Any:
+    if shape is float and isinstance(document, str) and document in _NUMBER_WORDS:
+        return float(document)
+    if isinstance(shape, type) and issubclass(shape, Enum):
+        try:
+            return shape(document)
+        except ValueError:
+            raise MisfitError(place, f"a {shape.__name__}", document) from None
+    if shape in _EXPECTED and type(document) not in _ACCEPTED[shape]:
+        raise MisfitError(place, _EXPECTED[shape], document)
+    return document
+
+
+def _tuple(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str) -> tuple[Any, ...]:
+    if Ellipsis in shapes:
+        return tuple(_items(document, shapes[0], memory_type, place))
+    if not isinstance(document, list) or len(document) != len(shapes):
+        raise MisfitError(place, f"a list of {len(shapes)}", document)
+    return tuple(
+        from_json(item, shape, memory_type, f"{place}[{number}]")
+        for number, (item, shape) in enumerate(zip(document, shapes, strict=True))
+    )
+
+
+def _items(document: Any, shape: Any, memory_type: Any, place: str) -> list[Any]:
+    if not isinstance(document, list):
+        raise MisfitError(place, "a list", document)
+    return [from_json(item, shape, memory_type, f"{place}[{number}]") for number, item in enumerate(document)]
+
+
+def _array(document: Any, shape: Any, place: str) -> Any:
+    whole = shape == IntArray
+    values = _items(document, int if whole else float, Any, place)
+    return np.array(values, dtype=np.int64 if whole else np.float64)
+
+
+def _one_of(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str) -> Any:
+    """By what tells them apart: null, an `outcome`, or a field that only one of them has."""
+    if document is None and NoneType in shapes:
+        return None
+    candidates = [shape for shape in shapes if shape is not NoneType]
+    if isinstance(document, dict):
+        if Applied in candidates:
+            outcome = OUTCOMES.get(str(document.get("outcome")))
+            if outcome is None:
+                raise MisfitError(
+                    f"{place}.outcome", " or ".join(map(repr, OUTCOMES)), document.get("outcome")
+                )
+            rest = {name: value for name, value in document.items() if name != "outcome"}
+            return from_json(rest, outcome, memory_type, place)
+        candidates.sort(key=lambda shape: len(set(document) ^ set(_types(shape))))
+    return from_json(document, candidates[0], memory_type, place)
+
+
+def _fields_from_json(document: Any, shape: Any, memory_type: Any, place: str) -> Any:
+    if not isinstance(document, dict):
+        raise MisfitError(place, "an object", document)
+    types = _types(shape)
+    inside = f"{place}." if place else ""
+    if unknown := sorted(set(document) - set(types)):
+        raise MisfitError(f"{inside}{unknown[0]}", "no such field", document[unknown[0]])
+    values = {}
+    for name, kind in types.items():
+        if name not in document:
+            raise MisfitError(f"{inside}{name}", "a value", "nothing")
+        if shape is State and name == "memory":
+            values[name] = _memory(document[name], memory_type, f"{inside}{name}")
+        else:
+            values[name] = from_json(document[name], kind, memory_type, f"{inside}{name}")
+    return shape(**values)
+
+
+def _memory(document: Any, memory_type: Any, place: str) -> Any:
+    try:
+        return _adapter(memory_type).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        inner = ".".join([place, *(str(part) for part in first["loc"])])
+        raise MisfitError(inner, f"a policy's memory ({first['msg']})", first["input"]) from None
+
+
+def _history_to_json(history: History) -> dict[str, Any]:
+    return {
+        "bound": history.bound,
+        "rows": to_json(history.rows),
+        "failures": list(history.failures),
+        "latest": to_json(history.latest),
+    }
+
+
+def _history_from_json(document: Any, place: str) -> History:
+    if not isinstance(document, dict) or set(document) != {"bound", "rows", "failures", "latest"}:
+        raise MisfitError(place, "an object of bound, rows, failures and latest", document)
+    rows = _items(document["rows"], tuple[float, ...], Any, f"{place}.rows")
+    failures = _items(document["failures"], str, Any, f"{place}.failures")
+    if len(failures) != len(rows) or any(len(row) != len(COLUMNS) for row in rows):
+        raise MisfitError(
+            f"{place}.rows", f"{len(failures)} rows of {len(COLUMNS)} numbers", document["rows"]
+        )
+    bound = from_json(document["bound"], int, Any, f"{place}.bound")
+    latest = from_json(document["latest"], Observation | None, Any, f"{place}.latest")
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+    return History(bound).restored(table, failures, latest)
+
+
+@cache
+def _types(shape: Any) -> dict[str, Any]:
+    """The annotations of a dataclass's constructor, resolved."""
+    hints = get_type_hints(shape)
+    return {field.name: hints[field.name] for field in fields(shape) if field.init}
+
+
+@cache
+def _adapter(memory_type: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(memory_type)
