@@ -1,0 +1,19 @@
+-- The daemon's own database user: it can log in, and read two tables.
+-- Run as the owner of Airflow's tables, inside Airflow's database:
+--   psql --dbname airflow --file postgres-grants.sql
+-- then give it a password, which psql asks for and sends hashed:
+--   \password autoscaler
+-- Airflow's tables in a schema other than public: put its name in the three places.
+
+CREATE ROLE autoscaler
+    LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION
+    -- One for the daemon, one for its successor during a rollout, some for `autoscaler check`.
+    CONNECTION LIMIT 5;
+
+-- A second lock on the door: whatever is granted one day by mistake, it does not write.
+ALTER ROLE autoscaler SET default_transaction_read_only = on;
+ALTER ROLE autoscaler SET search_path = public;
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO autoscaler', current_database()) \gexec
+GRANT USAGE ON SCHEMA public TO autoscaler;
+GRANT SELECT ON public.job, public.task_instance TO autoscaler;
