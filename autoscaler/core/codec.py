@@ -6,6 +6,7 @@ enumerations, plain numbers and strings, and a policy's memory, which pydantic h
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from autoscaler.core.state import State
+from autoscaler.core.state import Ownership, State
 from policies.history import COLUMNS, History
 from policies.model import Applied, FloatArray, IntArray, Observation, Refused, Unknown
 
@@ -39,6 +40,8 @@ class MisfitError(ValueError):
 def to_json(value: Any, memory_type: Any = Any) -> Any:
     """`value` as JSON values.  `memory_type`: of the `memory` inside a `State`."""
     match value:
+        case State() | Ownership():
+            return _fields_to_json(value, memory_type)
         case Enum():
             return value.value
         case None | str() | bool() | int():
@@ -59,7 +62,7 @@ def to_json(value: Any, memory_type: Any = Any) -> Any:
 def _fields_to_json(value: Any, memory_type: Any) -> dict[str, Any]:
     if isinstance(value, History):
         return _history_to_json(value)
-    plain = {field.name: getattr(value, field.name) for field in fields(value)}
+    plain = {name: getattr(value, name) for name in _types(value.__class__)}
     if isinstance(value, State):
         plain["memory"] = _adapter(memory_type).dump_python(value.memory, mode="json")
     elif (outcome := _OUTCOME_NAMES.get(type(value))) is not None:
@@ -80,7 +83,7 @@ def from_json(document: Any, shape: Any, memory_type: Any = Any, place: str = ""
         return frozenset(_items(document, str, memory_type, place))
     if shape is History:
         return _history_from_json(document, place)
-    if is_dataclass(shape):
+    if is_dataclass(shape) or shape in {State, Ownership}:
         return _fields_from_json(document, shape, memory_type, place)
     return _plain(document, shape, place)
 
@@ -191,10 +194,12 @@ def _history_from_json(document: Any, place: str) -> History:
 
 
 @cache
-def _types(shape: Any) -> dict[str, Any]:
-    """The annotations of a dataclass's constructor, resolved."""
-    hints = get_type_hints(shape)
-    return {field.name: hints[field.name] for field in fields(shape) if field.init}
+def _types(shape: Hashable) -> dict[str, Any]:
+    """The fields of a frozen value with their types."""
+    frozen: Any = shape
+    hints = get_type_hints(frozen)
+    names = [field.name for field in fields(frozen)] if is_dataclass(frozen) else frozen._fields
+    return {name: hints[name] for name in names}
 
 
 @cache

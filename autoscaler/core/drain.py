@@ -9,6 +9,8 @@ the write, in which an idle worker may take a task.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,7 @@ RENEW_SECONDS = 600.0
 """A protection that ends sooner is renewed before anything leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(NamedTuple):
     """How far in a proposal may go now, and which protections that needs."""
 
     proposal: Proposal
@@ -75,8 +76,7 @@ class Caution:
         return Drain(proposal, rows.ours(), released=rows.releasable(), wants_workers=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(NamedTuple):
     """Who is busy and who is protected among the workers that stay."""
 
     workers: Workers
@@ -94,7 +94,7 @@ class _Rows:
         return _Rows(workers, context, staying & busy, staying & ~(workers.protected_until <= context.at))
 
     def names(self, chosen: NDArray[np.bool_]) -> frozenset[str]:
-        return frozenset(self.workers.ids[row] for row in np.flatnonzero(chosen))
+        return frozenset(compress(self.workers.ids, chosen.tolist()))
 
     def ours(self) -> frozenset[str]:
         """Those that are still seen protected; so the set never outlives the workers."""

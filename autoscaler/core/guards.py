@@ -262,7 +262,7 @@ class GuardChain:
     """The longest period of any rate: how long moves are remembered."""
 
     def __post_init__(self) -> None:
-        chosen: tuple[Guard | None, ...] = (self.warm_up, self.stabilization, self.cooldown, self.rate)
+        chosen: tuple[Guard | None, ...] = (self.stabilization, self.cooldown, self.rate)
         rules = (*self.rate.outward.rules, *self.rate.inward.rules) if self.rate else ()
         object.__setattr__(self, "after_rounding", (*filter(None, chosen), self.bounds))
         longest = max((rule.period_seconds for rule in rules), default=0.0)

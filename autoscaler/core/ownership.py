@@ -7,7 +7,7 @@ we only observe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.state import Ownership
@@ -31,13 +31,13 @@ def written(ownership: Ownership, last_write: LastWrite, at: float) -> Ownership
     match last_write:
         case Applied(desired=int() as desired):
             if expected[:1] == (desired,):
-                return replace(ownership, unconfirmed=False)
+                return ownership._replace(unconfirmed=False)
             counts = (desired, *(count for count in expected if count != desired))
-            return replace(ownership, expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=False)
+            return ownership._replace(expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=False)
         case Unknown(desired=int() as desired):
             others = (count for count in expected[1:] if count != desired)
             counts = (*expected[:1], desired, *others)
-            return replace(ownership, expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=True)
+            return ownership._replace(expected=counts[:REMEMBERED_COUNTS], wrote_at=at, unconfirmed=True)
     return ownership
 
 
@@ -45,22 +45,18 @@ def noticed(ownership: Ownership, desired: int, at: float) -> Ownership:
     """The ownership after seeing `desired`."""
     expected = ownership.expected
     if not expected:
-        return replace(ownership, expected=(desired,))
+        return ownership._replace(expected=(desired,))
     settling = at - ownership.wrote_at < WRITE_SETTLES_SECONDS
     if desired == expected[0]:
         if ownership.confirmed and not ownership.foreign_at and len(expected) == 1:
             return ownership
         undecided = ownership.unconfirmed and settling
-        return replace(
-            ownership,
-            expected=expected if undecided else (desired,),
-            unconfirmed=undecided,
-            foreign_at=_within_hour(ownership.foreign_at, at),
-            confirmed=True,
-        )
+        foreign_at = _within_hour(ownership.foreign_at, at)
+        counts = expected if undecided else (desired,)
+        return Ownership(counts, ownership.wrote_at, undecided, foreign_at, confirmed=True)
     if desired in expected:
         if ownership.unconfirmed and desired == expected[1]:  # the write without an answer has arrived
-            return replace(ownership, expected=(desired,), unconfirmed=False, confirmed=True)
+            return ownership._replace(expected=(desired,), unconfirmed=False, confirmed=True)
         if settling:
             return ownership
     return Ownership(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from autoscaler.core.state import State
 from policies.model import Capacity, Demand, Observation, Reason, Stage, Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """How many workers there should be, so far, and why."""
 
     workers: float
@@ -28,8 +26,7 @@ class Proposal:
         return Proposal(workers, max(self.floor, current), (*self.trail, Stage(stage, workers, reason, note)))
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a guard may look at: the observation, what of it is credible, and the state that knows it."""
 
     at: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import replace
 from typing import Any
 
 from autoscaler.core.guards import GuardChain, Stabilization
@@ -20,10 +19,9 @@ def after_write(state: State, last_write: LastWrite, at: float, rate_period_seco
     """
     ownership = written(state.ownership, last_write, at)
     if not isinstance(last_write, Applied | Unknown) or last_write.desired is None or state.current is None:
-        return replace(state, ownership=ownership)
+        return state._replace(ownership=ownership)
     move = Move(state.seen_at, state.current, last_write.desired)
-    return replace(
-        state,
+    return state._replace(
         ownership=ownership,
         moves=(*(each for each in state.moves if at - each.at < rate_period_seconds), move),
         scaled_out_at=move.at if move.workers > 0 else state.scaled_out_at,
@@ -69,7 +67,7 @@ def blindly(state: State, at: float, memory: Any, history: History, guards: Guar
     highs = state.highs
     if state.current is not None and guards.stabilization is not None:
         highs = highs.seen(at, state.current, guards.stabilization.in_seconds, beats=operator.gt)
-    return replace(state, memory=memory, history=history, highs=highs)
+    return state._replace(memory=memory, history=history, highs=highs)
 
 
 def after_decision(
