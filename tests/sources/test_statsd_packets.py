@@ -89,7 +89,7 @@ def test_several_metrics_share_a_datagram():
         b"a:0x10|g",
         b"a: 1|g",
         b"a:--1|g",
-        "a:١|g".encode(),
+        "a:\N{ARABIC-INDIC DIGIT ONE}|g".encode(),
         b"a:1|c|@0",
         b"a:1|c|@2",
         b"a:1|c|@often",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 MAX_PARSED_BYTES = 8192
@@ -23,7 +23,6 @@ MAX_NAME_LENGTH = 512
 # The value is what follows the last colon, since a tag of InfluxDB's may hold one.
 _LINE = re.compile(rb"(?P<head>[^|]+):(?P<value>[^|:]+)\|(?P<kind>ms|[cghds])(?P<rest>(?:\|.*)?)")
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_NO_TAGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Metric:
     """`c`ounter, `g`auge, `ms`, `h`istogram, `d`istribution or `s`et."""
     relative: bool = False
     """A gauge's change instead of its value: it was sent with a sign."""
-    tags: Mapping[str, str] = _NO_TAGS
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def parsed(packet: bytes) -> tuple[list[Metric], int]:
@@ -69,7 +68,7 @@ def _metric(line: bytes) -> Metric | None:
         if section.startswith("#"):
             tags |= _tags(section[1:].split(","), ":") or {}
     relative = kind == "g" and match["value"][:1] in {b"+", b"-"}
-    return Metric(name, value, kind, relative, tags or _NO_TAGS)
+    return Metric(name, value, kind, relative, tags)
 
 
 def _number(text: bytes) -> float | None:

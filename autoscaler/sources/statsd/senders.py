@@ -145,8 +145,9 @@ class Senders:
         for report in counted:
             _check(report)
         settled = now - self._started_at >= self._silent_after_seconds
-        whole = settled and len(living) == len(counted) and not self._is_flooded(now)
-        return Load(queued, running, min(report.at for report in living), schedulers, whole)
+        complete = len(living) == len(counted) and not self._has_mute(now) and not self._is_flooded(now)
+        at = min(report.at for report in living)
+        return Load(queued, running, at, schedulers, whole=settled and complete)
 
     def _gauged(self, metric: Metric, key: tuple[str, str], address: Address, now: float) -> bool:
         if metric.relative and (address not in self._senders or key not in self._senders[address].gauges):
@@ -176,6 +177,11 @@ class Senders:
     def _forget(self, now: float) -> None:
         oldest = now - self._forget_after_seconds
         self._senders = {key: each for key, each in self._senders.items() if each.last_at >= oldest}
+
+    def _has_mute(self, now: float) -> bool:
+        """Whether a scheduler lives of which no gauge was heard: its load is missing."""
+        recent = now - self._silent_after_seconds
+        return any(each.heartbeat_at >= recent and not each.gauges for each in self._senders.values())
 
     def _is_flooded(self, now: float) -> bool:
         """Whether a sender was turned away lately: its load is missing."""
