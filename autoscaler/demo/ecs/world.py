@@ -40,6 +40,7 @@ class EcsWorld:
         self._sequence = itertools.count()
         self._task_numbers = itertools.count(1)
         self._launches = fargate_launches()
+        self._closed = False
 
     def add_service(self, spec: ServiceSpec) -> Service:
         """A service at its desired count, its tasks on their way."""
@@ -55,7 +56,9 @@ class EcsWorld:
         return self.services[cluster, name]
 
     def advance(self) -> None:
-        """Does everything that was due until now."""
+        """Does everything that was due until now; nothing once it is closed."""
+        if self._closed:
+            return
         now = self.clock()
         self._settle()
         while self._due and self._due[0][0] <= now:
@@ -115,7 +118,8 @@ class EcsWorld:
         self.advance()
 
     def close(self) -> None:
-        """Ends every process, at once."""
+        """Ends every process, at once, and starts none any more."""
+        self._closed = True
         self.processes.close()
 
     def _spec(self, task: Task) -> ServiceSpec:

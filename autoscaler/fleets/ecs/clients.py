@@ -33,11 +33,14 @@ class EcsClients:
 
 
 @asynccontextmanager
-async def ecs_clients(region: str | None, endpoint_url: str | None = None) -> AsyncIterator[EcsClients]:
+async def ecs_clients(
+    region: str | None, endpoint_url: str | None = None, *, read_seconds: float = READ_SECONDS
+) -> AsyncIterator[EcsClients]:
     """The clients, open until the context ends.  Region None: the one of the environment.
 
     A read is tried twice.  A write is tried once: when its answer is lost it may have been applied, so
-    the service is described again before anything else is written.  Raises `FleetError` if there is no
+    the service is described again before anything else is written.  `read_seconds`: how long an answer
+    may take, per attempt.  Raises `FleetError` if there is no
     region or no usable configuration.
     """
     session = get_session()
@@ -45,7 +48,7 @@ async def ecs_clients(region: str | None, endpoint_url: str | None = None) -> As
     def config(attempts: int) -> AioConfig:
         return AioConfig(
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             max_pool_connections=CONNECTIONS,
             # adaptive mode would slow reads for minutes after a throttled call
             retries={"total_max_attempts": attempts, "mode": "standard"},
