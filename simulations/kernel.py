@@ -4,9 +4,10 @@ The rules, to the last start time:
 1. The queue is first in, first out, and strict: while its head fits nowhere, nobody behind it starts.
 2. A task starts on the lowest-numbered worker that takes tasks and has enough free slots.
 3. A task with parents is queued at `queued_at` or when the last parent ends, whichever is later.
-4. At one instant: all task ends and slot releases, then workers that become ready, then tasks that are
-   queued (by row), then starts.  What that makes due at the same instant (a task of no length, a child)
-   happens in a further round.  Whoever looks, looks after all of it.
+4. At one instant: all task ends and slot releases, then workers that become ready or open, then tasks
+   that are queued (by row), then starts.  What that makes due at the same instant (a task of no length
+   ends) happens in a further round.  Whoever looks, looks after all of it; what they change counts from
+   that instant on.
 5. A slot stays taken for `slot_tail_seconds` after its task's end.  The tail is no load: nobody sees it
    but the queue.
 6. Stopping a worker loses what it runs.  A lost task is nobody's load until it is queued again,
@@ -25,7 +26,7 @@ from simulations.parents import children_of
 from simulations.trace import Trace
 
 INFINITY = float("inf")
-_END, _RELEASE, _READY, _QUEUED, _NEVER = range(5)
+_END, _RELEASE, _READY, _OPENED, _QUEUED, _NEVER = range(6)
 NOWHERE = -1
 
 
@@ -145,7 +146,8 @@ class Kernel:
     def take_tasks(self, worker: int, *, consuming: bool) -> None:
         """Opens or closes a worker's intake."""
         self.consuming[worker] = consuming
-        self._offer(worker)
+        if consuming:
+            heappush(self._heap, (self.now, _OPENED, worker))
 
     def stop(self, worker: int) -> None:
         """Stops a worker now, running or not yet."""
@@ -200,6 +202,8 @@ class Kernel:
                     self._end(at, number, worker)
             elif kind == _RELEASE:
                 self._free[number] += 1
+                self._offer(number)
+            elif kind == _OPENED:
                 self._offer(number)
             elif not self._stopped[number]:
                 self.running[number] = True
