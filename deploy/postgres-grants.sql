@@ -1,5 +1,5 @@
 -- The daemon's own database user: it can log in, and read two tables.
--- Run as the owner of Airflow's tables, inside Airflow's database:
+-- Run inside Airflow's database by somebody who may create roles and owns Airflow's tables:
 --   psql --dbname airflow --file postgres-grants.sql
 -- then give it a password, which psql asks for and sends hashed:
 --   \password autoscaler
