@@ -89,3 +89,9 @@ def episodes(draw: st.DrawFn) -> Sequence[Observation]:
         running = draw(st.integers(0, desired))
         seen.append(Observation(at, draw(demands(at)), Capacity(desired, desired - running, running)))
     return seen
+
+
+scripts = st.lists(
+    st.one_of(looks, looks, looks, looks, st.integers(0, 40), bounds(), st.none()), min_size=1, max_size=40
+)
+"""What happens to a target: looks, foreign writes (a size), reloads (bounds), restarts (None)."""

@@ -103,12 +103,19 @@ def _with_more(observation: Observation, more: float) -> Observation:
     return replace(observation, demand=replace(demand, queued=demand.queued + more))
 
 
+def wishes(policy: Policy, load: float, workers: int, hours: float = 2.0) -> list[float]:
+    """What it wishes, look by look, while the load stays as it is and nothing is done about it."""
+    instants = (EPOCH + tick * TICK_SECONDS for tick in range(int(hours * 3600 / TICK_SECONDS)))
+    shown = [Observation(at, Demand(0.0, load, at), Capacity(workers, 0, workers)) for at in instants]
+    return [recommendation.workers for *_, recommendation in walk(policy, shown)]
+
+
 def settles(policy: Policy, load: float, workers: int) -> None:
     """Under a constant load, `workers` at the start, the wish comes to rest and stays.
 
     It may take `window_seconds` and three looks.  What a calendar asks for may change with the hour.
     """
-    memory, history, desired, wishes = policy.initial(), History(1024), workers, []
+    memory, history, desired, late = policy.initial(), History(1024), workers, []
     due = ceil(policy.window_seconds / TICK_SECONDS) + SETTLING_TICKS
     for tick in range(due + STAYING_TICKS):
         at = EPOCH + tick * TICK_SECONDS
@@ -117,6 +124,6 @@ def settles(policy: Policy, load: float, workers: int) -> None:
         memory, recommendation = policy.recommend(memory, history)
         desired = ceil(round(recommendation.workers, 9))
         if tick >= due and recommendation.because is not Reason.SCHEDULE:
-            wishes.append(desired)
+            late.append(desired)
     note = f"under a constant load of {load:g}, {due} looks after the start"
-    holds(len(set(wishes)) <= 1, f"{note}, it still wishes {sorted(set(wishes))} workers")
+    holds(len(set(late)) <= 1, f"{note}, it still wishes {sorted(set(late))} workers")
