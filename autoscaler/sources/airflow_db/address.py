@@ -22,6 +22,9 @@ ASYNC_DRIVERS: Mapping[str, str] = {
 }
 """By the URL's backend; whatever driver Airflow itself uses does not matter."""
 
+SQLITE_LOCK_SECONDS = 2.0
+"""How long to wait for a writer; its lock is held for milliseconds."""
+
 _EXPECTED = "expected postgresql://, mysql:// or sqlite:/// as in Airflow's [database] sql_alchemy_conn"
 
 # What libpq understands on the client's side alone; asyncpg would send it to the server as a setting.
@@ -150,4 +153,4 @@ def _sqlite(url: URL) -> Address:
     # Read-only, so that a wrong path is an error and not a new, empty database.
     location = f"file:{quote(path)}"
     url = url.set(database=location, query={"mode": "ro", "uri": "true"})
-    return Address(url, {}, f"sqlite:///{path}")
+    return Address(url, {"timeout": SQLITE_LOCK_SECONDS}, f"sqlite:///{path}")

@@ -55,7 +55,7 @@ _BROKEN = ("the connection broke", "waiting for the server to come back")
 def translated(error: BaseException, address: Address, table: str, timeout_seconds: float) -> SourceError:
     """The error a person wants to read: what, where, what to do; raise it `from None`."""
     words = _words(error)
-    meaning = _meaning(error)
+    meaning = _meaning(error, address.backend)
     if meaning is None:
         line = f"{address.place}: {words or type(error).__name__}; see the database's own log"
         return SourceError(address.scrubbed(line))
@@ -76,19 +76,21 @@ def is_broken_connection(error: BaseException) -> bool:
     return invalidated or any(isinstance(each, OSError | EOFError) for each in _chain(error))
 
 
-def _meaning(error: BaseException) -> tuple[str, str] | None:
+def _meaning(error: BaseException, backend: str) -> tuple[str, str] | None:
     for each in _chain(error):
-        state = getattr(each, "sqlstate", None)
-        if isinstance(state, str) and state in _POSTGRESQL:
-            return _POSTGRESQL[state]
-        number = each.args[0] if each.args else None
-        if isinstance(number, int) and number in _MYSQL and not isinstance(each, OSError):
-            return _MYSQL[number]
-        if type(each).__module__.startswith("sqlite3"):
-            return next((meaning for text, meaning in _SQLITE.items() if text in str(each)), None)
-        if "password authentication failed" in str(each):  # PgBouncer says so with a general SQLSTATE
-            return _POSTGRESQL["28P01"]
-    if any(isinstance(each, TimeoutError | OSError) for each in _chain(error)):
+        match backend:
+            case "postgresql":
+                known = _POSTGRESQL.get(str(getattr(each, "sqlstate", "")))
+                if known is None and "password authentication failed" in str(each):
+                    known = _POSTGRESQL["28P01"]  # PgBouncer says so with a general SQLSTATE
+            case "mysql":
+                number = each.args[0] if each.args and not isinstance(each, OSError) else None
+                known = _MYSQL.get(number) if isinstance(number, int) else None
+            case _:
+                known = next((meaning for text, meaning in _SQLITE.items() if text in str(each)), None)
+        if known is not None:
+            return known
+    if any(isinstance(each, OSError) for each in _chain(error)):
         return _NOBODY_ANSWERS
     return _BROKEN if is_broken_connection(error) else None
 

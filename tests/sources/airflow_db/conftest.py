@@ -1,5 +1,7 @@
 """Servers shared by all tests of one test process; each has its own."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import anyio
 import pytest
 
@@ -43,7 +45,8 @@ def new_database(request, tmp_path_factory):
             path.touch()
             return f"sqlite:///{path}"
         server = request.getfixturevalue(f"{kind}_server")
-        anyio.run(_create, server.url(), name)
+        with ThreadPoolExecutor(1) as thread:  # a test's own event loop may be running here
+            thread.submit(anyio.run, _create, server.url(), name).result()
         return server.url(name)
 
     return create

@@ -59,10 +59,10 @@ class AirflowWorld:
 
     def build(self) -> "AirflowWorld":
         """All tables, once; release 2.5 has no executor column yet."""
-        anyio.run(self._build)
+        anyio.run(self.create)
         return self
 
-    async def _build(self) -> None:
+    async def create(self) -> None:
         async with self.engine.begin() as connection:
             await connection.run_sync(TABLES[self.release].create_all)
             if self.release == "2.5":
