@@ -1,0 +1,198 @@
+"""The ECS and IAM documents are what AWS takes, what the code needs, and no more."""
+
+import ast
+import re
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
+
+from autoscaler.configuration import load
+from autoscaler.settings import Mode
+from tests.deploy.repository import ROOT, document
+
+SESSION = botocore.session.get_session()
+SERVICES = ("ecs", "application-autoscaling", "cloudwatch", "secretsmanager", "iam", "sts")
+OF_NOBODY = {"sts:GetCallerIdentity"}
+"""Needs no permission."""
+READS = re.compile(r"[\w-]+:(Describe|Get|List|Simulate)\w+")
+
+
+def task_definition():
+    return document("ecs-task-definition.json")
+
+
+def container():
+    (only,) = task_definition()["containerDefinitions"]
+    return only
+
+
+def environment():
+    return {each["name"]: each["value"] for each in container()["environment"]}
+
+
+def statements(name="iam-policy.json"):
+    return document(name)["Statement"]
+
+
+def actions_of(statement):
+    actions = statement["Action"]
+    return {actions} if isinstance(actions, str) else set(actions)
+
+
+def granted(name="iam-policy.json"):
+    return set().union(*(actions_of(statement) for statement in statements(name)))
+
+
+def operations():
+    """{python name: IAM action} of every operation of the services we talk to."""
+    return {
+        xform_name(operation): f"{service}:{operation}"
+        for service in SERVICES
+        for operation in SESSION.get_service_model(service).operation_names
+    }
+
+
+def called(*folders, without=()):
+    """The IAM actions behind every AWS operation that the modules name."""
+    known, found = operations(), set()
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name in without:
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Attribute(attr=name) | ast.Constant(value=str() as name) if name in known:
+                        found.add(known[name])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("ecs-task-definition.json", "RegisterTaskDefinition"), ("ecs-service.json", "CreateService")],
+)
+def test_aws_takes_the_document(name, operation):
+    """Every key and type is one that ECS's own service model knows."""
+    shape = SESSION.get_service_model("ecs").operation_model(operation).input_shape
+    report = ParamValidator().validate(document(name), shape)
+    assert not report.has_errors(), report.generate_report()
+    unknown = document(name) | {"desiredCounts": 1}
+    assert set(unknown) - set(shape.members) == {"desiredCounts"}, "a misspelt key at the top is seen"
+    assert not unknown_keys(document(name), shape)
+
+
+def unknown_keys(value, shape, path=""):
+    """Keys of a document that the shape does not have, at any depth."""
+    match shape.type_name:
+        case "structure":
+            strangers = [f"{path}.{key}" for key in value if key not in shape.members]
+            known = [key for key in value if key in shape.members]
+            return strangers + [
+                each
+                for key in known
+                for each in unknown_keys(value[key], shape.members[key], f"{path}.{key}")
+            ]
+        case "list":
+            return [each for item in value for each in unknown_keys(item, shape.member, path)]
+        case "string":
+            return [f"{path} = {value}"] if shape.enum and value not in shape.enum else []
+        case _:
+            return []
+
+
+def test_there_are_never_two_daemons():
+    """A rollout stops the old one before it starts the new one, and no zone is balanced."""
+    service = document("ecs-service.json")
+    deployment = service["deploymentConfiguration"]
+    assert service["desiredCount"] == 1
+    assert (deployment["minimumHealthyPercent"], deployment["maximumPercent"]) == (0, 100)
+    assert service["availabilityZoneRebalancing"] == "DISABLED"
+    assert service["taskDefinition"] == task_definition()["family"]
+
+
+def test_the_container_may_do_nothing():
+    """No root, no writable file, no capability, no shell from outside; something reaps its children."""
+    assert not container()["user"].startswith(("0", "root"))
+    assert container()["readonlyRootFilesystem"] is True
+    assert container()["linuxParameters"] == {"initProcessEnabled": True, "capabilities": {"drop": ["ALL"]}}
+    assert not {"privileged", "mountPoints", "portMappings"} & set(container())
+    assert "volumes" not in task_definition()
+    assert document("ecs-service.json")["enableExecuteCommand"] is False
+
+
+def test_its_environment_is_a_whole_configuration_that_only_observes():
+    """What one copies and fills in starts without a file, and writes nothing until told to."""
+    settings = load(None, environment())
+    assert settings.mode is Mode.OBSERVE
+    (target,) = settings.targets.values()
+    service = f"service/{target.cluster}/{target.service}"
+    assert statements()[0]["Resource"].endswith(f":{service}")
+
+
+def test_no_secret_is_in_the_task_definition():
+    """Only the name of the secret: the daemon reads it, again after a rotation."""
+    settings = load(None, environment())
+    assert settings.airflow.database_url is None
+    assert settings.airflow.database_url_secret == environment()["AUTOSCALER__AIRFLOW__DATABASE_URL_SECRET"]
+    (allowed,) = [
+        each["Resource"] for each in statements() if "secretsmanager:GetSecretValue" in actions_of(each)
+    ]
+    assert settings.airflow.database_url_secret.startswith(allowed.removesuffix("??????"))
+
+
+def test_a_stop_leaves_time_for_the_write_in_flight():
+    """SIGTERM waits for one write at most, and for the pages to close."""
+    (target,) = load(None, environment()).targets.values()
+    assert container()["stopTimeout"] >= 2 * target.write_deadline_seconds
+
+
+def test_a_log_that_is_away_does_not_stop_the_loop():
+    """A blocking log driver would hold the daemon at its next line."""
+    assert container()["logConfiguration"]["options"]["mode"] == "non-blocking"
+
+
+def test_the_role_may_do_exactly_what_the_daemon_does():
+    """Every AWS operation that the daemon's modules name, and not one more."""
+    calls = called("autoscaler/fleets", "autoscaler/sources", without={"preflight.py", "permissions.py"})
+    assert granted() == calls
+
+
+def test_a_check_needs_no_more_than_its_own_policy():
+    """`autoscaler check` reads: with the daemon's role and, for its advice, two rights more."""
+    calls = called("autoscaler/fleets", "autoscaler/sources") - OF_NOBODY
+    assert granted() | granted("iam-policy-check.json") == calls
+    assert not granted() & granted("iam-policy-check.json")
+    assert all(READS.fullmatch(action) for action in granted("iam-policy-check.json"))
+
+
+def test_what_writes_is_bound_to_the_one_service():
+    """No write on a wildcard, except on the tasks of the one cluster."""
+    for statement in statements():
+        writes = {action for action in actions_of(statement) if not READS.fullmatch(action)}
+        if writes == {"ecs:UpdateTaskProtection"}:
+            assert re.fullmatch(r"arn:aws:ecs:[\w-]+:\d{12}:task/[\w-]+/\*", statement["Resource"])
+        elif writes:
+            assert writes == {"ecs:UpdateService"}
+            assert "*" not in statement["Resource"]
+        if statement["Resource"] == "*" and "ecs:ListTasks" in actions_of(statement):
+            assert set(statement["Condition"]["ArnEquals"]) == {"ecs:cluster"}
+
+
+@pytest.mark.parametrize("name", ["iam-policy.json", "iam-policy-check.json"])
+def test_every_action_exists_and_none_is_a_wildcard(name):
+    """A misspelt action grants nothing, and nobody says so."""
+    assert document(name)["Version"] == "2012-10-17"
+    assert granted(name) <= set(operations().values())
+    assert all(statement["Effect"] == "Allow" for statement in statements(name))
+    withheld = {"iam:PassRole", "ecs:StopTask", "ecs:RunTask", "ecs:RegisterTaskDefinition"}
+    assert not granted(name) & withheld
+
+
+def test_the_scan_sees_calls():
+    """The policy is compared with something: the scan finds what is plainly there."""
+    assert Path(ROOT / "autoscaler/fleets").is_dir()
+    assert {"ecs:UpdateService", "secretsmanager:GetSecretValue"} <= called(
+        "autoscaler/fleets", "autoscaler/sources"
+    )
