@@ -7,6 +7,7 @@ wrong or cannot be wired is refused, and the old one runs on.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -57,7 +58,7 @@ class Daemon:
                     settings, working = working, None
                     continue
                 if following is None:
-                    structlog.get_logger().info("stopped", mode=settings.mode.value)
+                    structlog.get_logger().info("stopped")
                     return
                 settings, working = following, settings
 
@@ -68,7 +69,7 @@ class Daemon:
             sink = stack.enter_context(_records(settings.log.records_path))
             url = await self._listen(stack, settings.http)
             self.telemetry.begin(settings.mode.value, fingerprint(settings), sink)
-            structlog.get_logger().info("running", mode=settings.mode.value, pages=url)
+            structlog.get_logger().info("running", pages=url)
             async with anyio.create_task_group() as group:
                 for name, target_ports in ports.items():
                     loop = self._loop(name, settings, target_ports)
@@ -82,7 +83,7 @@ class Daemon:
             return await stack.enter_async_context(served(application(self.telemetry), http.host, http.port))
         except OSError as error:
             place = f"http.host = {http.host}, http.port = {http.port}"
-            raise WiringError(f"{place}: cannot listen: {error.strerror}") from None
+            raise WiringError(f"{place}: cannot listen: {os.strerror(error.errno or 0)}") from None
 
     def _loop(self, name: str, settings: Settings, ports: Ports) -> TargetLoop:
         target = settings.targets[name]
@@ -129,7 +130,7 @@ def _carried(controller: Controller, before: Controller, memory: Memory) -> Memo
     """What a target remembered, with a fresh policy memory if its policy is another one now."""
     if controller.policy == before.policy:
         return memory
-    return replace(memory, state=replace(memory.state, memory=controller.policy.initial()))
+    return replace(memory, state=memory.state._replace(memory=controller.policy.initial()))
 
 
 @contextmanager

@@ -101,6 +101,8 @@ class Statsd(Section):
     """Whose gauges count, where Airflow runs several executors."""
     heartbeat_max_age_seconds: PositiveFloat = 15.0
     """A scheduler silent for longer is gone; it sends a heartbeat every five seconds."""
+    schedulers: PositiveInt = 1
+    """How many schedulers run: while fewer are heard, nothing goes in."""
     relay: str | None = None
     """`host:port` of another StatsD that shall get every packet unchanged."""
 

@@ -49,7 +49,7 @@ class Telemetry:
     def begin(self, mode: str, config_hash: str, sink: TextIO | None) -> None:
         """A configuration takes effect; its targets follow with `started`."""
         self.mode, self._config_hash, self._sink = mode, config_hash, sink
-        self._log = structlog.get_logger().bind(mode=mode)
+        structlog.contextvars.bind_contextvars(mode=mode)
         self.metrics.set("acting", float(mode == "act"))
         self.targets = {}
 
@@ -150,6 +150,7 @@ def configure_logging(log_format: str, stream: TextIO = sys.stdout) -> None:
     """JSON lines, or a console form when a person watches."""
     console = log_format == "console" or (log_format == "auto" and stream.isatty())
     processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
 from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.drain import Caution
@@ -15,8 +20,32 @@ from autoscaler.core.guards import (
     WarmUp,
 )
 from autoscaler.core.ownership import Respect
-from autoscaler.loop import Timing
-from autoscaler.settings import Guards, Settings, Target
+from autoscaler.fleets.dry_run import DryRun
+from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
+from autoscaler.loop import Ports, Timing
+from autoscaler.ports import Fleet, FleetError, Source, SourceError
+from autoscaler.settings import (
+    Airflow,
+    CloudwatchNamespace,
+    Guards,
+    Mode,
+    Settings,
+    SourceChoice,
+    SourceKind,
+    Target,
+)
+from autoscaler.sources.airflow_db.connection import Timeouts
+from autoscaler.sources.airflow_db.credentials import Credentials, fixed, from_file, from_secrets_manager
+from autoscaler.sources.airflow_db.database import AirflowDatabase
+from autoscaler.sources.airflow_db.reading import Limits
+from autoscaler.sources.cloudwatch import (
+    CloudwatchSource,
+    cloudwatch_client,
+    executor_metrics,
+    queue_metrics,
+)
+from autoscaler.sources.fallback import Fallback, NamedSource
+from autoscaler.sources.statsd import StatsdServer, StatsdSource, statsd_server
 from policies import catalog
 
 
@@ -64,3 +93,139 @@ def guard_chain(guards: Guards, minimum: int, maximum: int) -> GuardChain:
 def timing_of(target: Target) -> Timing:
     """The target's interval and deadlines."""
     return Timing(target.interval_seconds, target.read_deadline_seconds, target.write_deadline_seconds)
+
+
+@asynccontextmanager
+async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[dict[str, Ports]]:
+    """The ports of every target, open until the context ends.  Raises `WiringError`."""
+    async with AsyncExitStack() as stack:
+        parts = await _Parts.opened(settings, clock, stack)
+        yield {name: parts.ports(name, target) for name, target in settings.targets.items()}
+
+
+def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDatabase:
+    """The configured metadata database; `aclose` it at the end."""
+    airflow = settings.airflow
+    shortest = min(target.interval_seconds for target in settings.targets.values())
+    return AirflowDatabase(
+        _credentials(airflow, settings),
+        clock,
+        limits=Limits(airflow.heartbeat_max_age_seconds, airflow.phantom_seconds),
+        timeouts=Timeouts(statement_seconds=airflow.statement_timeout_seconds),
+        celery_executors=airflow.celery_executors,
+        max_age_seconds=shortest / 2,
+    )
+
+
+def _credentials(airflow: Airflow, settings: Settings) -> Credentials:
+    if airflow.database_url_file is not None:
+        return from_file(airflow.database_url_file)
+    if airflow.database_url_secret is not None:
+        return from_secrets_manager(
+            airflow.database_url_secret, settings.aws.region, settings.aws.endpoint_url
+        )
+    assert airflow.database_url is not None, "asked only where a database is configured"
+    return fixed(airflow.database_url.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the targets share."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    clients: EcsClients
+    database: AirflowDatabase | None
+    statsd: StatsdServer | None
+    cloudwatch: CloudwatchSource | None
+
+    @classmethod
+    async def opened(cls, settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> Self:
+        """Opens everything that a target uses.  Raises `WiringError`."""
+        try:
+            clients = await stack.enter_async_context(
+                ecs_clients(settings.aws.region, settings.aws.endpoint_url)
+            )
+            cloudwatch = await _cloudwatch(settings, clock, stack)
+        except (FleetError, SourceError) as error:
+            raise WiringError(str(error)) from None
+        database = None
+        if settings.airflow.has_database:
+            database = database_of(settings, clock)
+            stack.push_async_callback(database.aclose)
+        statsd = await _statsd(settings, stack)
+        return cls(settings, clock, clients, database, statsd, cloudwatch)
+
+    def ports(self, name: str, target: Target) -> Ports:
+        """The world of one target.  Whatever demand comes from, the database says who is busy."""
+        queues = frozenset(target.queues) or None
+        fleet: Fleet = EcsFleet(
+            self.clients,
+            target.cluster,
+            target.service,
+            clock=self.clock,
+            check_seconds=target.list_every_seconds,
+            protection_minutes=target.protection_minutes,
+        )
+        if self.settings.mode is Mode.OBSERVE:
+            fleet = DryRun(fleet, name)
+        share = target.read_deadline_seconds / len(target.sources)
+        choices = [
+            NamedSource(choice.use.value, self._source(choice, queues), choice.age_limit_seconds, share)
+            for choice in target.sources
+        ]
+        source = Fallback(choices, deadline_seconds=target.read_deadline_seconds, clock=self.clock)
+        witness = self.database.target(queues) if self.database else None
+        return Ports(source, fleet, witness)
+
+    def _source(self, choice: SourceChoice, queues: frozenset[str] | None) -> Source:
+        match choice.use:
+            case SourceKind.AIRFLOW_DB:
+                assert self.database is not None, "the settings were validated"
+                return self.database.target(queues)
+            case SourceKind.STATSD:
+                assert self.statsd is not None, "the settings were validated"
+                return StatsdSource(
+                    self.statsd,
+                    self.settings.statsd.executor,
+                    self.settings.statsd.schedulers,
+                    clock=self.clock,
+                )
+            case SourceKind.CLOUDWATCH:
+                assert self.cloudwatch is not None, "the settings were validated"
+                return replace(self.cloudwatch, max_age_seconds=choice.age_limit_seconds)
+
+
+async def _statsd(settings: Settings, stack: AsyncExitStack) -> StatsdServer | None:
+    if not any(target.uses(SourceKind.STATSD) for target in settings.targets.values()):
+        return None
+    statsd = settings.statsd
+    try:
+        return await stack.enter_async_context(
+            statsd_server(
+                statsd.host,
+                statsd.port,
+                prefix=statsd.prefix,
+                relay=statsd.relay,
+                silent_after_seconds=statsd.heartbeat_max_age_seconds,
+            )
+        )
+    except (OSError, ValueError) as error:
+        place = f"statsd.host = {statsd.host}, statsd.port = {statsd.port}"
+        raise WiringError(f"{place}: {error}") from None
+
+
+async def _cloudwatch(
+    settings: Settings, clock: Callable[[], float], stack: AsyncExitStack
+) -> CloudwatchSource | None:
+    if settings.cloudwatch is None or not any(
+        target.uses(SourceKind.CLOUDWATCH) for target in settings.targets.values()
+    ):
+        return None
+    client = await stack.enter_async_context(
+        cloudwatch_client(settings.aws.region, settings.aws.endpoint_url)
+    )
+    environment = settings.cloudwatch.environment
+    queue = settings.cloudwatch.namespace is CloudwatchNamespace.QUEUE
+    metrics = queue_metrics(environment) if queue else executor_metrics(environment)
+    return CloudwatchSource(client, metrics, clock=clock)

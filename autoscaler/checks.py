@@ -1,0 +1,75 @@
+"""`autoscaler check`: everything that would keep the daemon from doing its work, with remedies."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from time import time
+
+from anyio import to_thread
+from rich.console import Console
+from rich.text import Text
+
+from autoscaler.findings import Finding
+from autoscaler.fleets.ecs.preflight import preflight
+from autoscaler.settings import Settings
+from autoscaler.sources.airflow_db.diagnosis import Expectation, diagnose
+from autoscaler.wiring import database_of
+
+Findings = list[tuple[str, Finding]]
+"""What each is about, and the finding."""
+
+
+async def checked(settings: Settings) -> Findings:
+    """All findings, database first.  Reads only, and never raises for what the world says."""
+    findings: Findings = [("configuration", Finding(True, f"valid, mode {settings.mode.value}"))]
+    if settings.airflow.has_database:
+        findings += [("database", finding) for finding in await _database(settings)]
+    else:
+        remedy = (
+            "set airflow.database_url: without it nobody says who is busy, and only an idle fleet shrinks"
+        )
+        findings.append(("database", Finding(False, "not configured", remedy)))
+    for name, target in settings.targets.items():
+        ask = partial(
+            preflight,
+            target.cluster,
+            target.service,
+            region=settings.aws.region,
+            endpoint_url=settings.aws.endpoint_url,
+            slots_per_worker=target.slots,
+        )
+        findings += [(name, finding) for finding in await to_thread.run_sync(ask)]
+    return findings
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    database = database_of(settings, time)
+    expectations = [
+        Expectation(name, target.slots, target.maximum, frozenset(target.queues) or None)
+        for name, target in settings.targets.items()
+    ]
+    try:
+        return await diagnose(database, expectations, settings.airflow.parallelism)
+    finally:
+        await database.aclose()
+
+
+def printed(findings: Findings, *, as_json: bool) -> None:
+    """A line a finding, with its remedy where one is needed."""
+    if as_json:
+        rows = [
+            {"about": about, "ok": finding.ok, "what": finding.what, "remedy": finding.remedy}
+            for about, finding in findings
+        ]
+        print(json.dumps(rows, indent=2))  # noqa: T201 - the command's output
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(about) for about, _ in findings)
+    for about, finding in findings:
+        mark = Text("ok  ", "green") if finding.ok else Text("FIX ", "bold red")
+        console.print(mark + Text(f"{about:<{width}}  {finding.what}"))
+        if not finding.ok:
+            console.print(Text(f"     {'':<{width}} -> {finding.remedy}", "yellow"))
+    wrong = sum(not finding.ok for _, finding in findings)
+    console.print(f"{wrong} to mend" if wrong else "all well")
