@@ -91,7 +91,20 @@ def episodes(draw: st.DrawFn) -> Sequence[Observation]:
     return seen
 
 
-scripts = st.lists(
-    st.one_of(looks, looks, looks, looks, st.integers(0, 40), bounds(), st.none()), min_size=1, max_size=40
+calm_looks = st.builds(
+    Look,
+    seconds=st.sampled_from([10.0, 60.0, 150.0]),
+    queued=st.sampled_from([0, 0, 0, 40, 300]),
+    running=st.sampled_from([0, 0, 1, 20, 40, 200]),
+    outcome=st.sampled_from([*Outcome, *[Outcome.APPLIED] * 9]),
+)
+"""Everything is read; only thus does anything ever leave."""
+_spells = st.tuples(calm_looks | calm_looks | looks, st.integers(1, 8)).map(
+    lambda spell: [spell[0]] * spell[1]
+)
+_accidents = st.one_of(st.integers(0, 40), bounds(), st.none()).map(lambda accident: [accident])
+
+scripts = st.lists(st.one_of(_spells, _spells, _spells, _accidents), min_size=3, max_size=12).map(
+    lambda spells: [event for spell in spells for event in spell]
 )
 """What happens to a target: looks, foreign writes (a size), reloads (bounds), restarts (None)."""

@@ -84,9 +84,7 @@ class Controller:
         wish = rounded(proposal.workers)
         if wish != proposal.workers:
             proposal = Proposal(wish, proposal.floor, proposal.trail)
-        if wish < context.current:
-            proposal = during_rollout(self.respect(proposal, context), context)
-            proposal = guards.warm_up(proposal, context)
+        proposal = during_rollout(self.respect(proposal, context), context)
         for guard in guards.after_rounding:
             proposal = guard(proposal, context)
         return proposal, wish

@@ -27,9 +27,9 @@ class NoData:
         demand = context.demand
         if isinstance(demand, Unavailable):
             return proposal.held("no_data", context.current, Reason.NO_DATA, demand.why)
-        if not demand.whole and proposal.workers < context.current:
+        if not demand.whole:
             note = "part of the load may be missing"
-            return proposal.held("no_data", context.current, Reason.PARTIAL_DATA, note)
+            return proposal.held_if_less("no_data", context.current, Reason.PARTIAL_DATA, note)
         return proposal
 
 
@@ -227,10 +227,11 @@ class Bounds:
         """The wish inside the bounds, never below the proposal's floor."""
         wish = proposal.workers
         if wish > self.maximum:
+            # Held above a lowered maximum, it stays where it is, and says why.
             allowed = max(self.maximum, proposal.floor)
-            if wish > allowed:
-                return proposal.to("bounds", allowed, Reason.AT_MAXIMUM, f"maximum {self.maximum}")
-        elif wish < self.minimum:
+            note = f"maximum {self.maximum}" if allowed == self.maximum else f"maximum {self.maximum}, held"
+            return proposal.to("bounds", min(wish, allowed), Reason.AT_MAXIMUM, note)
+        if wish < self.minimum:
             return proposal.to("bounds", self.minimum, Reason.AT_MINIMUM, f"minimum {self.minimum}")
         return proposal
 
@@ -262,7 +263,7 @@ class GuardChain:
     """The longest period of any rate: how long moves are remembered."""
 
     def __post_init__(self) -> None:
-        chosen: tuple[Guard | None, ...] = (self.stabilization, self.cooldown, self.rate)
+        chosen: tuple[Guard | None, ...] = (self.warm_up, self.stabilization, self.cooldown, self.rate)
         rules = (*self.rate.outward.rules, *self.rate.inward.rules) if self.rate else ()
         object.__setattr__(self, "after_rounding", (*filter(None, chosen), self.bounds))
         longest = max((rule.period_seconds for rule in rules), default=0.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.state import Ownership
-from policies.model import NEVER, Applied, LastWrite, Reason, Rollout, Unknown
+from policies.model import Applied, LastWrite, Reason, Rollout, Unknown
 
 HOUR = 3600.0
 RESETS_UNTIL_OBSERVING = 3
@@ -100,16 +100,14 @@ class Respect:
 
     def __call__(self, proposal: Proposal, context: Context) -> Proposal:
         """At least the current size while a foreign write is fresh, or while our own is in doubt."""
-        current = context.current
-        if proposal.workers >= current:
-            return proposal
-        ownership = context.state.ownership
-        foreign_at = ownership.foreign_at[-1] if ownership.foreign_at else NEVER
-        if context.at - foreign_at < self.quiet_seconds:
-            remaining = self.quiet_seconds - (context.at - foreign_at)
+        ownership, current = context.state.ownership, context.current
+        if (
+            ownership.foreign_at
+            and (remaining := self.quiet_seconds - (context.at - ownership.foreign_at[-1])) > 0
+        ):
             note = f"somebody else set the size; {remaining:.0f} s of quiet to go"
-            return proposal.held("ownership", current, Reason.FOREIGN_WRITE, note)
+            return proposal.held_if_less("ownership", current, Reason.FOREIGN_WRITE, note)
         if ownership.unconfirmed:
             note = "the last write got no answer and may be applied late"
-            return proposal.held("ownership", current, Reason.WRITE_UNCONFIRMED, note)
+            return proposal.held_if_less("ownership", current, Reason.WRITE_UNCONFIRMED, note)
         return proposal

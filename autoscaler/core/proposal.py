@@ -25,6 +25,12 @@ class Proposal(NamedTuple):
         workers = max(self.workers, current)
         return Proposal(workers, max(self.floor, current), (*self.trail, Stage(stage, workers, reason, note)))
 
+    def held_if_less(self, stage: str, current: int, reason: Reason, note: str = "") -> Proposal:
+        """As `held`, but without a word where nothing wants in so far (a bound still may)."""
+        if self.workers < current:
+            return self.held(stage, current, reason, note)
+        return Proposal(self.workers, max(self.floor, current), self.trail)
+
 
 class Context(NamedTuple):
     """What a guard may look at: the observation, what of it is credible, and the state that knows it."""

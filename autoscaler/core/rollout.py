@@ -8,6 +8,7 @@ from policies.model import Reason, Rollout
 
 def during_rollout(proposal: Proposal, context: Context) -> Proposal:
     """At least the current size until the service has exactly one, completed deployment."""
-    if context.capacity.rollout is not Rollout.STEADY and proposal.workers < context.current:
-        return proposal.held("rollout", context.current, Reason.DEPLOYING, "a deployment is in progress")
-    return proposal
+    if context.capacity.rollout is Rollout.STEADY:
+        return proposal
+    note = "a deployment is in progress"
+    return proposal.held_if_less("rollout", context.current, Reason.DEPLOYING, note)
