@@ -63,6 +63,15 @@ def _finished(backend: str, release: str, count: int) -> str:
     )
 
 
+def _finished_jobs(backend: str, count: int) -> str:
+    """In Airflow 2 every task try leaves a job behind."""
+    now = {"postgresql": "now()", "mysql": "UTC_TIMESTAMP(6)"}.get(backend, "datetime('now')")
+    return (
+        "INSERT INTO job (id, state, job_type, latest_heartbeat) "
+        f"SELECT n, 'success', 'LocalTaskJob', {now} FROM {_numbers(backend, count)}"
+    )
+
+
 async def build(world: AirflowWorld, count: int) -> None:
     """Airflow's tables without foreign keys, so that the past needs no DAG runs."""
     backend = world.engine.dialect.name
@@ -78,6 +87,10 @@ async def build(world: AirflowWorld, count: int) -> None:
         if backend == "mysql":
             await connection.exec_driver_sql("SET foreign_key_checks = 0")
         await connection.exec_driver_sql(_finished(backend, world.release, count))
+        if world.release != "3":
+            await connection.exec_driver_sql(_finished_jobs(backend, count))
+            if backend == "postgresql":
+                await connection.exec_driver_sql(f"SELECT setval('job_id_seq', {count})")
     async with world.engine.begin() as connection:
         run = {"dag_id": "dag", "run_id": "run", "run_type": "manual"}
         run["run_after" if world.release == "3" else "execution_date"] = sa.func.now()

@@ -62,6 +62,15 @@ class MariaDB:
         """Ends all connections."""
         self._server.stop()
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Alive, and silent."""
+        self._server.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._server.signal(signal.SIGCONT)
+
 
 @contextmanager
 def mariadb() -> Iterator[MariaDB]:

@@ -142,6 +142,10 @@ class Connector:
 
 
 async def _connect(address: Address, statement_seconds: float) -> AsyncConnection:
+    if address.backend == "sqlite":
+        # Looked at first, because aiosqlite's thread may outlive the event loop after a failed opening.
+        async with await anyio.open_file(address.place.removeprefix("sqlite:///"), "rb"):
+            pass
     # hide_parameters and NullPool: nothing of a row in an error, and no second connection ever.
     engine = create_async_engine(
         address.url, connect_args=dict(address.connect_args), poolclass=NullPool, hide_parameters=True

@@ -41,8 +41,9 @@ _MYSQL: Mapping[int, tuple[str, str]] = {
     2003: ("nobody answers", "check host, port and security groups"),
     3024: ("a query took longer than {timeout:g} s", "see whether the database is overloaded or locked"),
 }
+_NO_FILE = ("the file cannot be opened", "check the path and that it may be read")
 _SQLITE: Mapping[str, tuple[str, str]] = {
-    "unable to open database file": ("the file cannot be opened", "check the path and that it may be read"),
+    "unable to open database file": _NO_FILE,
     "no such table": ("there is no table {table}", "check that the URL names Airflow's own database"),
     "no such column": ("a column of {table} has gone", "the schema is changing"),
     "file is not a database": ("the file is no SQLite database", "check the path"),
@@ -91,14 +92,15 @@ def _meaning(error: BaseException, backend: str) -> tuple[str, str] | None:
         if known is not None:
             return known
     if any(isinstance(each, OSError) for each in _chain(error)):
-        return _NOBODY_ANSWERS
+        return _NO_FILE if backend == "sqlite" else _NOBODY_ANSWERS
     return _BROKEN if is_broken_connection(error) else None
 
 
 def _words(error: BaseException) -> str:
     """The driver's own words, without SQL, parameters, and what a nested error repeats."""
     cause = list(_chain(error))[-1]
-    said = cause.args[1] if len(cause.args) > 1 and isinstance(cause.args[0], int) else str(cause)
+    numbered = len(cause.args) > 1 and isinstance(cause.args[0], int)
+    said = cause.args[1] if numbered else cause
     return str(said).strip().split("\n", maxsplit=1)[0].strip().rstrip(".")
 
 

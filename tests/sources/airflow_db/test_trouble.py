@@ -262,6 +262,37 @@ async def test_a_read_only_mariadb_is_refused(mariadb_server, new_database):
     await source.aclose()
 
 
+async def test_a_server_that_falls_silent_is_given_up(mariadb_server, new_database):
+    """No time-out of its own helps then; ours does, and the next reading finds it back."""
+    airflow = AirflowWorld(new_database("mariadb"), "3")
+    await airflow.create()
+    await airflow.empty()
+    source = airflow.source(timeouts=QUICK)
+    await source.snapshot()
+    with mariadb_server.hanging():
+        assert "no answer within 1.3 s while reading" in await read_error(source)
+    assert (await source.target().demand()).schedulers == 1
+    await source.aclose()
+
+
+async def test_a_connection_that_dies_young_is_not_tried_twice(airflow):
+    """A second try is for connections that have grown old unseen."""
+    source, attempts = airflow.source(), []
+
+    async def die(session):
+        attempts.append(session)
+        raise ConnectionResetError
+
+    with pytest.raises(SourceError, match="nobody answers"):
+        await source.transaction(die)
+    assert len(attempts) == 1
+    await source.snapshot()
+    with pytest.raises(SourceError, match="nobody answers"):
+        await source.transaction(die)
+    assert len(attempts) == 3
+    await source.aclose()
+
+
 async def test_pgbouncer_in_transaction_mode_is_fine(postgres_server, new_database):
     """Two readers share two server connections: no statement and no setting is left on them."""
     airflow = AirflowWorld(new_database("postgres"), "3")
