@@ -165,10 +165,11 @@ def _progress(tasks: int) -> Iterator[Callable[[int], None] | None]:
 
 def table_of(figures: Score, source: str) -> Table:
     """The figures for a person."""
-    table = Table(title=f"{source}, {figures.price}", show_header=False, title_justify="left")
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     rows = (
+        ("trace", source),
         ("tasks", f"{figures.tasks:,}"),
         ("makespan", _span(figures.makespan_seconds)),
         ("wait mean", _span(figures.wait_mean_seconds)),
@@ -178,6 +179,7 @@ def table_of(figures: Score, source: str) -> Table:
         ("wait max", _span(figures.wait_max_seconds)),
         ("worker-hours", f"{figures.worker_hours:,.1f}"),
         ("cost", f"${figures.cost_usd:,.2f}"),
+        ("price", figures.price),
         ("utilisation", f"{figures.utilisation:.1%}"),
         ("scale-outs", f"{figures.scale_outs:,}"),
         ("scale-ins", f"{figures.scale_ins:,}"),

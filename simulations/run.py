@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -72,9 +73,9 @@ def simulate(
     and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and
     `ValueError` for a tick that is not positive.
     """
-    tick_seconds = quantised(tick_seconds)
-    if not tick_seconds > 0:
+    if not (isfinite(tick_seconds) and quantised(tick_seconds) > 0):
         raise ValueError(f"a tick must be longer than 0 s, got {tick_seconds:g}")
+    tick_seconds = quantised(tick_seconds)
     bounds = controller.guards.bounds
     _check_possible(trace, service, bounds.maximum)
     world = World(trace, service, seed, workers=bounds.minimum)

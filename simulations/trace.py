@@ -153,6 +153,6 @@ def refuse(source: str, column: str, values: Rows, wrong: NDArray[np.bool_], exp
         return
     row = int(rows[0])
     value = values[row]
-    shown = f"{value:g}" if isinstance(value, float) else repr(value)
+    shown = "nothing" if value is None else f"{value:g}" if isinstance(value, float) else repr(value)
     others = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
     raise TraceError(f"{source}: row {row + 1}, column {column}: expected {expected}, got {shown}{others}")

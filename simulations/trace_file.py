@@ -132,14 +132,21 @@ def _instants(source: str, series: pl.Series) -> tuple[FloatArray, float | None]
     import polars as pl  # noqa: PLC0415
 
     expected = "seconds, or a timestamp such as 2026-03-01T06:00:00Z"
-    if series.dtype == pl.String and series.cast(pl.Float64, strict=False).null_count() == len(series):
+    # What the first row is, all must be: a mixture is refused at the row that differs.
+    if series.dtype == pl.String and series.head(1).cast(pl.Float64, strict=False).null_count():
         series = _timestamps(source, series, expected)
     if isinstance(series.dtype, pl.Datetime):
         refuse(source, "queued_at", series, series.is_null().to_numpy(), expected)
         seconds: FloatArray = series.dt.timestamp("us").cast(pl.Float64).to_numpy() / 1e6
         return _from_start(seconds)
     seconds = _numbers(source, series, expected)
-    refuse(source, "queued_at", seconds, ~(seconds < 1e11), "seconds (these look like milliseconds)")
+    refuse(
+        source,
+        "queued_at",
+        seconds,
+        (seconds >= 1e11) & (seconds < np.inf),
+        "seconds (these look like milliseconds)",
+    )
     return _from_start(seconds) if seconds.min() >= UNIX_SECONDS_FROM else (seconds, None)
 
 

@@ -117,7 +117,7 @@ BAD = {
         "'duration' is not known; did you mean 'duration_s'",
     ),
     "optional column misspelt": (HEAD.replace("\n", ",parent\n") + "a,1,1,\n", "did you mean 'parents'"),
-    "no key": (HEAD + "a,1,1\n,1,1\n", "row 2, column task_key: expected a key, got None"),
+    "no key": (HEAD + "a,1,1\n,1,1\n", "row 2, column task_key: expected a key, got nothing"),
     "duplicate key": (HEAD + "a,1,1\nb,1,1\na,2,1\n", "row 3, column task_key: expected a key of its own"),
     "negative duration": (HEAD + "a,1,-1\n", "row 1, column duration_s: expected seconds, 0 to 1e9, got -1"),
     "NaN duration": (HEAD + "a,1,nan\n", "row 1, column duration_s: expected seconds, 0 to 1e9, got nan"),
@@ -125,19 +125,22 @@ BAD = {
         HEAD + "a,1,inf\n",
         "row 1, column duration_s: expected seconds, 0 to 1e9, got inf",
     ),
-    "empty duration": (HEAD + "a,1,\n", "row 1, column duration_s: expected a number of seconds, got None"),
+    "empty duration": (
+        HEAD + "a,1,\n",
+        "row 1, column duration_s: expected a number of seconds, got nothing",
+    ),
     "duration in words": (
         HEAD + "a,1,1\nb,1,long\n",
         "row 2, column duration_s: expected a number of seconds, got 'long'",
     ),
     "duration of centuries": (HEAD + "a,1,1e10\n", "expected seconds, 0 to 1e9, got 1e+10"),
     "negative time": (HEAD + "a,-1,1\n", "row 1, column queued_at: expected seconds, 0 to 1e9, got -1"),
-    "NaN time": (HEAD + "a,0,1\nb,NaN,1\n", "row 2, column queued_at"),
+    "NaN time": (HEAD + "a,0,1\nb,NaN,1\n", "row 2, column queued_at: expected seconds, 0 to 1e9, got nan"),
     "milliseconds": (HEAD + "a,1772344800000,1\n", "these look like milliseconds"),
     "no time": (HEAD + "a,1,1\nb,,1\n", "row 2, column queued_at: expected seconds, or a timestamp"),
     "half timestamps": (
         HEAD + "a,2026-03-01T06:00:00Z,1\nb,5,1\n",
-        "row 1, column queued_at: expected seconds, or",
+        "row 2, column queued_at: expected seconds, or",
     ),
     "bad timestamp": (
         HEAD + "a,2026-03-01T06:00:00Z,1\nb,2026-13-01,1\n",
@@ -165,7 +168,7 @@ BAD = {
     "too many cells": (HEAD + "a,1,1,4,5\n", "not a whole CSV file"),
     "too few cells": (
         HEAD + "a,1,1\nb,1\n",
-        "row 2, column duration_s: expected a number of seconds, got None",
+        "row 2, column duration_s: expected a number of seconds, got nothing",
     ),
     "many bad rows": (HEAD + "a,1,-1\nb,1,-2\nc,1,-3\n", "got -1 (and 2 more rows)"),
 }

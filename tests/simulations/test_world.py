@@ -112,13 +112,13 @@ def test_the_lot_depends_on_the_seed():
 def test_pending_workers_leave_first_or_not_as_the_service_is():
     """ECS does not say, so both can be simulated."""
     victims = {True: set(), False: set()}
-    for first, gone in victims.items():
+    for first in victims:
         for seed in range(20):
             world = World(tasks((0, 100)), service(pending_leave_first=first), seed, workers=2)
             world.apply(decide(4))
             world.advance(1.0)
             world.apply(decide(2))
-            gone |= {"worker-0", "worker-1", "worker-2", "worker-3"} - alive(world)
+            victims[first] |= {"worker-0", "worker-1", "worker-2", "worker-3"} - alive(world)
     assert victims[True] == {"worker-2", "worker-3"}
     assert victims[False] == {"worker-0", "worker-1", "worker-2", "worker-3"}
 

@@ -1,0 +1,105 @@
+"""`autoscaler simulate` from plain arguments: what it prints, logs and returns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoscaler.core.record import read, replay
+from simulations.command import Options, controller_of, run_command
+
+CSV = "task_key,queued_at,duration_s,queue\n" + "".join(f"t{n},{n},90,{'ab'[n % 2]}\n" for n in range(200))
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "trace.csv"
+    path.write_text(CSV)
+    return path
+
+
+def test_the_seed_comes_first_then_the_table(trace, capsys):
+    """All figures on standard output, nothing on standard error."""
+    assert run_command(Options(trace, 4, maximum=50, seed=7)) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "seed 7"
+    for word in ("tasks", "makespan", "wait p95", "worker-hours", "cost", "utilisation", "scale-ins"):
+        assert word in out
+    assert "200" in out
+    assert err == ""
+
+
+def test_json_is_all_there_is_on_standard_output(trace, capsys):
+    """The seed is inside, and first on standard error; the same seed gives the same bytes."""
+    options = Options(trace, 4, maximum=50, seed=7, as_json=True)
+    assert run_command(options) == 0
+    out, err = capsys.readouterr()
+    assert err == "seed 7\n"
+    assert json.loads(out)["seed"] == 7
+    assert json.loads(out)["tasks"] == 200
+    run_command(options)
+    assert capsys.readouterr().out == out
+
+
+def test_without_a_seed_one_is_drawn_and_printed(trace, capsys):
+    """The printed seed repeats the run."""
+    run_command(Options(trace, 4, as_json=True))
+    first = capsys.readouterr().out
+    run_command(Options(trace, 4, as_json=True, seed=json.loads(first)["seed"]))
+    assert capsys.readouterr().out == first
+
+
+def test_one_queue_can_be_chosen(trace, capsys):
+    """Half of the tasks are in it."""
+    run_command(Options(trace, 4, seed=1, queue="b", as_json=True))
+    assert json.loads(capsys.readouterr().out)["tasks"] == 100
+
+
+def test_the_log_replays_to_the_same_decisions(trace, tmp_path):
+    """It holds every tick, and the same controller decides the same again; another one does not."""
+    options = Options(trace, 4, seed=1, maximum=20, scale_in="continuous", log=tmp_path / "log.jsonl")
+    assert run_command(options) == 0
+    controller = controller_of(options)
+    with options.log.open() as lines:
+        records = list(read(lines, controller.policy.memory_type))
+    assert len(records) > 10
+    assert list(replay(controller, records)) == []
+    other = controller_of(Options(trace, 4, maximum=3, scale_in="continuous"))
+    assert list(replay(other, records))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policy": "nosuch"}, "there is no policy 'nosuch'"),
+        ({"policy": {"name": "mwaa", "scale_in": "sideways"}}, "policy 'mwaa', scale_in"),
+        ({"minimum": 5, "maximum": 2}, "minimum 5 is above maximum 2"),
+        ({"minimum": -1}, "minimum: expected 0 or more, got -1"),
+        ({"slots": 0}, "slots: expected at least 1, got 0"),
+        ({"tick": 0.0}, "a tick must be longer than 0 s"),
+        ({"tick": float("nan")}, "a tick must be longer than 0 s"),
+        ({"seed": -3}, "seed: expected a whole number, 0 or more, got -3"),
+        ({"price": "cheap"}, "price: expected"),
+        ({"queue": "z"}, "there is no queue 'z'"),
+        ({"launch": -5.0}, "launch delay: median_seconds must be 0 or more"),
+        ({"slot_tail": float("inf")}, "slot tail seconds must be 0 or more"),
+        ({"trace": Path("absent.csv")}, "absent.csv: there is no such file"),
+        ({"log": Path("/nowhere/at/all.jsonl")}, "log: /nowhere/at/all.jsonl cannot be written"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_two(trace, capsys, changes, message):
+    """On standard error, with what was expected."""
+    arguments = {"trace": trace, "slots": 4, "seed": 1} | changes
+    assert run_command(Options(**arguments)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("autoscaler: ")
+    assert err.count("\n") == 1
+
+
+def test_a_run_that_cannot_end_is_exit_code_one(trace, capsys):
+    """No task fits a fleet of nobody."""
+    assert run_command(Options(trace, 4, seed=1, minimum=0, maximum=0)) == 1
+    assert "the maximum is 0 workers" in capsys.readouterr().err
