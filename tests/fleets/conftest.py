@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from aiobotocore.session import AioSession, get_session
 
 from autoscaler.demo.ecs import LoopbackEcs, ServiceSpec, running_ecs
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
@@ -41,9 +42,15 @@ async def ecs(clock) -> AsyncIterator[LoopbackEcs]:
         yield ecs
 
 
+@pytest.fixture(scope="session")
+def aws_session() -> AioSession:
+    """Reads the service models once."""
+    return get_session()
+
+
 @pytest.fixture
-async def clients(ecs) -> AsyncIterator[EcsClients]:
-    async with ecs_clients("us-east-1", ecs.url, read_seconds=ANSWER_SECONDS) as clients:
+async def clients(ecs, aws_session) -> AsyncIterator[EcsClients]:
+    async with ecs_clients("us-east-1", ecs.url, session=aws_session, read_seconds=ANSWER_SECONDS) as clients:
         yield clients
 
 

@@ -36,6 +36,11 @@ class Connections:
 
         return Noted
 
+    def abort_all(self) -> None:
+        """Ends every connection at once."""
+        for transport in list(self._transports.values()):
+            transport.abort()
+
     def reset(self, request: Request) -> None:
         """Ends the request's connection the hard way."""
         assert request.client is not None

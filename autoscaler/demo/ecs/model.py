@@ -51,6 +51,8 @@ class ServiceSpec:
     """Spread of the lognormal launch delay; 0: always the median."""
     never_starts_share: float = 0.0
     """Share of the tasks that stay PENDING for ever."""
+    reaction_seconds: float = 0.0
+    """Between a lower desired count and the choice of who leaves."""
     deactivating_seconds: float = 0.0
     """Between the order to stop and SIGTERM."""
     stop_timeout_seconds: float = 30.0
@@ -131,6 +133,7 @@ class Service:
     created_at: float
     deployments: list[Deployment]
     tasks: dict[str, Task] = field(default_factory=dict)
+    lowered_at: float = float("-inf")
 
     @property
     def arn(self) -> str:

@@ -123,7 +123,7 @@ class LoopbackEcs:
     def _late(self, operation: str, request: dict[str, Any]) -> None:
         service = self.world.service(request["service"], request["cluster"])
         assert operation == "UpdateService", "only the size can be set late"
-        service.desired = request["desiredCount"]
+        self.world.set_desired(service, request["desiredCount"])
 
     def _admit(self, operation: str, action: str, fault: Fault | None) -> None:
         self._permit(action)
@@ -162,8 +162,9 @@ def _json(answer: Any, fault: Fault | None) -> Response:
 class _Server(uvicorn.Server):
     """A server that leaves signals alone, says when it listens, and ends when it is told to."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
+        self._connections = connections
         self.listening = anyio.Event()
         self.ended = anyio.Event()
         self._asked_to_end = anyio.Event()
@@ -181,6 +182,14 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serves until told to end."""
         await self._asked_to_end.wait()
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Ends at once: clients of a loopback server are given no time."""
+        for server in self.servers:
+            server.close()
+        self._connections.abort_all()
+        for server in self.servers:
+            await server.wait_closed()
 
     async def run_shielded(self, listener: socket) -> None:
         """Serves through a cancellation, until `end`: sockets are closed in order."""
@@ -210,7 +219,7 @@ async def running_ecs(
     ecs = LoopbackEcs(clock, seed)
     with _bound(port) as listener:
         ecs.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = _Server(_configured(ecs))
+        server = _Server(_configured(ecs), ecs.connections)
         async with anyio.create_task_group() as group:
             group.start_soon(server.run_shielded, listener)
             try:
@@ -233,7 +242,6 @@ def _configured(ecs: LoopbackEcs) -> uvicorn.Config:
         log_config=None,
         log_level="critical",
         access_log=False,
-        timeout_graceful_shutdown=1,
     )
 
 

@@ -74,6 +74,9 @@ class EcsWorld:
 
     def set_desired(self, service: Service, desired: int) -> None:
         """Sets the size; called directly it is a foreign writer."""
+        if desired < service.desired:
+            service.lowered_at = self.clock()
+            self.at(service.lowered_at + service.spec.reaction_seconds, _look_again)
         service.desired = desired
         self.advance()
 
@@ -90,7 +93,7 @@ class EcsWorld:
             return "DEPLOYMENT_BLOCKED"
         task.protected_until = until
         if until > now:
-            self.at(until, lambda: None)  # what the protection held up goes on then
+            self.at(until, _look_again)  # what the protection held up goes on then
         return ""
 
     def stop(self, task: Task, code: str = BY_USER, reason: str = "Task stopped by user") -> None:
@@ -136,6 +139,8 @@ class EcsWorld:
     def _reconcile(self, service: Service) -> None:
         wanted = service.wanted
         excess = len(wanted) - service.desired
+        if excess > 0 and self._now < service.lowered_at + service.spec.reaction_seconds:
+            return
         for _ in range(excess):
             pending_first = service.spec.pending_leave_first
             leaving = victim(wanted, self._now, self._chance, pending_first=pending_first)
@@ -147,7 +152,7 @@ class EcsWorld:
             return
         for _ in range(-excess):
             if not self._launches.take(self._now):
-                self.at(self._now + self._launches.seconds_until_next(self._now) + 1e-6, lambda: None)
+                self.at(self._now + self._launches.seconds_until_next(self._now) + 1e-6, _look_again)
                 return
             self._launch(service)
 
@@ -215,6 +220,10 @@ class EcsWorld:
     def _stopped(self, task: Task) -> None:
         task.wanted = False
         task.status, task.stopped_at = Status.STOPPED, self._now
+
+
+def _look_again() -> None:
+    """At that instant; looking is done after every event."""
 
 
 def _identity(task: Task) -> dict[str, str]:

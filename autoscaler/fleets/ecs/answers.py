@@ -46,7 +46,8 @@ def unsuitable(document: Document) -> list[tuple[str, str]]:
     """(why, remedy) of everything that keeps us from sizing a service."""
     status, strategy = document.get("status"), document.get("schedulingStrategy")
     # Older services carry no deploymentController; those of another kind always do.
-    controller = (document.get("deploymentController") or {}).get("type", "ECS")
+    shown = document.get("deploymentController", {"type": "ECS"})
+    controller = shown.get("type") if isinstance(shown, Mapping) else shown
     found = []
     if status != "ACTIVE":
         found.append((f"is {status}, expected ACTIVE", "create it again or name another service"))
@@ -120,6 +121,14 @@ def instant(document: Document, name: str) -> float:
     """An instant in Unix seconds; NaN if there is none."""
     value = document.get(name)
     return value.timestamp() if isinstance(value, datetime) else NAN
+
+
+def document_in(answer: Document, name: str) -> Document:
+    """An object."""
+    value = answer.get(name)
+    if not isinstance(value, Mapping):
+        raise FleetError(f"the answer of ECS has no usable {name}: cut short, or not from ECS")
+    return value
 
 
 def documents(answer: Document, name: str) -> list[Document]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError
 
 from autoscaler.ports import FleetError
@@ -34,16 +34,20 @@ class EcsClients:
 
 @asynccontextmanager
 async def ecs_clients(
-    region: str | None, endpoint_url: str | None = None, *, read_seconds: float = READ_SECONDS
+    region: str | None,
+    endpoint_url: str | None = None,
+    *,
+    session: AioSession | None = None,
+    read_seconds: float = READ_SECONDS,
 ) -> AsyncIterator[EcsClients]:
     """The clients, open until the context ends.  Region None: the one of the environment.
 
     A read is tried twice.  A write is tried once: when its answer is lost it may have been applied, so
-    the service is described again before anything else is written.  `read_seconds`: how long an answer
-    may take, per attempt.  Raises `FleetError` if there is no
-    region or no usable configuration.
+    the service is described again before anything else is written.  `session`: to share credentials
+    with other clients; `read_seconds`: how long an answer may take, per attempt.  Raises `FleetError`
+    if there is no region or no usable configuration.
     """
-    session = get_session()
+    session = session or get_session()
 
     def config(attempts: int) -> AioConfig:
         return AioConfig(

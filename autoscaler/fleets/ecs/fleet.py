@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from autoscaler.fleets.ecs.answers import capacity_of, count, service_in, suitable
+from autoscaler.fleets.ecs.answers import capacity_of, count, document_in, service_in, suitable
 from autoscaler.fleets.ecs.calls import Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
 from autoscaler.fleets.ecs.contest import Contest
@@ -118,7 +118,7 @@ class EcsFleet:
         if isinstance(answer, Failure):
             return (Refused if answer.definite else Unknown)(desired, answer.why)
         try:
-            confirmed = count(answer.get("service") or {}, "desiredCount")
+            confirmed = count(document_in(answer, "service"), "desiredCount")
         except FleetError as error:
             return Unknown(desired, f"UpdateService: {error}")
         if confirmed != desired:
