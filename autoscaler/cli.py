@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from autoscaler.settings import Settings
+    from simulations.laws import LawResult
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -201,3 +202,138 @@ def policies_list() -> None:
     for name in catalog.names():
         summary = (catalog.find(name).__doc__ or "").strip().splitlines()
         typer.echo(f"{name:<20} {summary[0] if summary else ''}")
+
+
+@policies_app.command("check")
+def policies_check(
+    policy: Annotated[str, typer.Argument(help="A name, 'pkg.mod:Class', or a TOML table with its fields.")],
+    examples: Annotated[int, typer.Option(min=1, help="Random situations tried per law.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Try the laws that every policy must keep on one; exit code 1 if one is broken.
+
+    Example: autoscaler policies check my_policies:Headroom
+    """
+    _needs("simulate", "hypothesis")
+    from policies.catalog import PolicyError
+    from simulations.laws import check_policy
+
+    sys.path.insert(0, "")  # a policy of one's own usually lies in the working directory
+    try:
+        results = check_policy(_policy(policy), examples)
+    except PolicyError as error:
+        fail(str(error), EXIT_USAGE)
+    _print_laws(results, as_json=as_json)
+    if not all(result.ok for result in results):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def simulate(
+    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="A name, 'pkg.mod:Class', or a TOML table: '{name = \"mwaa\", idle_seconds = 60}'."
+        ),
+    ] = "mwaa",
+    minimum: Annotated[int, typer.Option("--min", min=0, help="Fewest workers.")] = 1,
+    maximum: Annotated[int, typer.Option("--max", min=1, help="Most workers.")] = 10,
+    slots: Annotated[int, typer.Option(min=1, help="Tasks a worker runs at a time.")] = 16,
+    scale_in: Annotated[str | None, typer.Option(help="The policy's mode: when-idle or continuous.")] = None,
+    tick: Annotated[float, typer.Option(help="Seconds between two decisions.")] = 30.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of everything random; drawn and printed if not given.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="Only the tasks of this queue.")] = None,
+    launch: Annotated[float, typer.Option(help="Median seconds until a new worker takes tasks.")] = 59.0,
+    launch_spread: Annotated[
+        float, typer.Option(help="Spread of its logarithm; 0: always the median.")
+    ] = 0.2,
+    slot_tail: Annotated[float, typer.Option(help="Seconds a slot stays taken after its task.")] = 0.0,
+    retry_delay: Annotated[
+        float, typer.Option(help="Seconds until a task lost with its worker is queued.")
+    ] = 600.0,
+    price: Annotated[
+        str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")
+    ] = "x86:2:4",
+    log: Annotated[Path | None, typer.Option(help="Write every decision here, a JSON line each.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play a task trace against a policy in virtual time, with the daemon's own decision code.
+
+    Example: autoscaler simulate trace.parquet --policy mwaa --min 1 --max 50 --slots 16
+    """
+    _needs("simulate", "polars")
+    from simulations.command import Options, run_command
+
+    sys.path.insert(0, "")
+    options = Options(
+        trace=trace,
+        slots=slots,
+        policy=_policy(policy),
+        scale_in=scale_in,
+        minimum=minimum,
+        maximum=maximum,
+        tick=tick,
+        seed=seed,
+        queue=queue,
+        launch=launch,
+        launch_spread=launch_spread,
+        slot_tail=slot_tail,
+        retry_delay=retry_delay,
+        price=price,
+        log=log,
+        as_json=as_json,
+    )
+    raise typer.Exit(run_command(options))
+
+
+@app.command()
+def demo(
+    plot: Annotated[
+        Path | None, typer.Option(help="Where the picture goes; default ./demo-TIME.png.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the load and the launches.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch the real daemon size a fleet of real processes for two minutes, on this machine alone.
+
+    Needs the extra 'demo'.  Exit code 0 if the fleet went out and came back and no task was lost.
+    """
+    from autoscaler.demo.command import demo as play
+
+    raise typer.Exit(play(as_json=as_json, plot=plot, seed=seed))
+
+
+def _print_laws(results: list[LawResult], *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results], indent=2))
+        return
+    width = max(len(result.name) for result in results)
+    for result in results:
+        typer.echo(f"{'keeps ' if result.ok else 'BREAKS'}  {result.name:<{width}}  {result.detail}")
+
+
+def _policy(text: str) -> dict[str, object]:
+    """A policy's description from a name or a TOML table."""
+    import tomllib
+
+    if not text.lstrip().startswith("{"):
+        return {"name": text}
+    try:
+        policy: dict[str, object] = tomllib.loads(f"policy = {text}")["policy"]
+    except tomllib.TOMLDecodeError as error:
+        fail(f"policy {text}: not a TOML table: {error}", EXIT_USAGE)
+    return policy
+
+
+def _needs(extra: str, module: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        remedy = f"pip install 'airflow-worker-autoscaler[{extra}]'"
+        fail(f"this needs the extra '{extra}' ({module} is missing): {remedy}", EXIT_USAGE)
