@@ -77,7 +77,11 @@ class LoadMetrics:
 
 
 def executor_metrics(environment: str) -> LoadMetrics:
-    """MWAA's namespace `AmazonMWAA`: the gauges of Airflow's executor.  Only their sum is load."""
+    """MWAA's namespace `AmazonMWAA`: the gauges of Airflow's executor.  Only their sum is load.
+
+    Each of several schedulers has gauges of its own; how MWAA merges them into the one metric is not
+    known, so with more than one scheduler this may be a part of the load.
+    """
     dimensions = {"Function": "Executor", "Environment": environment}
     queued, running = (Metric("AmazonMWAA", name, dimensions) for name in ("QueuedTasks", "RunningTasks"))
     return LoadMetrics(queued, running)

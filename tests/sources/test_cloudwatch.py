@@ -249,11 +249,11 @@ async def test_parts_over_pages_are_put_together():
     first = {
         "MetricDataResults": [
             result("queued", (60, 7.0)),
-            result("running", (120, 20.0), status="PartialData"),
+            result("running", (60, 30.0), status="PartialData"),
         ],
         "NextToken": "more",
     }
-    second = {"MetricDataResults": [result("running", (60, 30.0))]}
+    second = {"MetricDataResults": [result("running", (120, 20.0))]}
     with scripted((200, first), (200, second)) as (endpoint, script):
         async with source(endpoint, executor_metrics("paged")) as cloudwatch:
             demand = await cloudwatch.demand()
@@ -309,6 +309,7 @@ def failing(code):
         ((200, lacking("Timestamps")), "no usable answer"),
         ((200, lacking("Values")), "no usable answer"),
         ((200, {"MetricDataResults": [result("queued", (60, "many"))]}), "no usable answer"),
+        ((200, {"MetricDataResults": [result("queued", (60, 7.0)) | {"Values": []}]}), "no usable answer"),
         (
             (200, {"MetricDataResults": [result("queued", (60, "NaN")), result("running", (60, 1.0))]}),
             "say nan, which cannot be",

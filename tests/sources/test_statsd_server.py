@@ -1,5 +1,6 @@
 """The StatsD server over real sockets: Airflow's packets in, demand out, every packet relayed."""
 
+import errno
 import re
 import socket
 from collections import defaultdict
@@ -13,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoscaler.ports import SourceError
-from autoscaler.sources.statsd import StatsdSource, host_and_port, statsd_server
+from autoscaler.sources.statsd import StatsdServer, StatsdSource, host_and_port, statsd_server
 from autoscaler.sources.statsd.packets import MAX_PARSED_BYTES
+from autoscaler.sources.statsd.relay import Relay
+from autoscaler.sources.statsd.senders import Senders
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "airflow"
 SPEECH = (
@@ -224,6 +227,52 @@ async def test_a_relay_to_ourselves_ends(clock, listen):
             await until(lambda: server.relay_errors == 1)
             await say(server, scheduler, b"twice:1|c")
         assert server.packets == 2
+
+
+@pytest.mark.anyio
+async def test_a_packet_that_cannot_be_sent_is_counted():
+    """Too long for one datagram, or nowhere to send it: an error each, and the next one goes."""
+    with udp() as other:
+        relay = Relay(f"127.0.0.1:{other.getsockname()[1]}")
+        relay.send(b"early:1|c")
+        await relay.resolve()
+        before = relay.local_address
+        await relay.resolve()
+        assert relay.local_address == before
+        relay.send(b"x" * 70_000)
+        relay.send(b"fits:1|c")
+        assert other.recv(100) == b"fits:1|c"
+        assert (relay.sent, relay.errors) == (1, 2)
+        relay.close()
+        relay.close()
+        assert relay.local_address is None
+
+
+class Flaky(socket.socket):
+    """Its first read fails as the network goes down."""
+
+    failed = False
+
+    def recvfrom(self, size):
+        if not self.failed:
+            self.failed = True
+            raise OSError(errno.ENETDOWN, "Network is down")
+        return super().recvfrom(size)
+
+
+@pytest.mark.anyio
+async def test_a_failed_read_of_the_socket_is_not_the_end(clock):
+    """It is counted, and listening goes on."""
+    server = StatsdServer(Senders("airflow", 15.0, 600.0, clock()), ("127.0.0.1", 0), None, clock)
+    with Flaky(socket.AF_INET, socket.SOCK_DGRAM) as bound, udp() as scheduler:
+        bound.setblocking(False)
+        bound.bind(("127.0.0.1", 0))
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.listen, bound)
+            scheduler.sendto(b"a:1|g", bound.getsockname())
+            await until(lambda: server.packets == 1)
+            group.cancel_scope.cancel()
+    assert server.receive_errors == 1
 
 
 @pytest.mark.anyio
