@@ -188,6 +188,15 @@ def test_timeouts_must_fit_into_the_deadline():
         Fallback(sources, deadline_seconds=8.0)
 
 
+def test_equal_shares_of_a_deadline_fit_into_it():
+    """Whatever the last bits of the floats add up to."""
+    for tenths in range(1, 200):
+        for count in range(1, 8):
+            share = tenths / 10 / count
+            sources = [NamedSource(str(number), None, 30.0, share) for number in range(count)]
+            Fallback(sources, deadline_seconds=tenths / 10)
+
+
 def test_a_list_of_nothing_is_refused():
     """There is nobody to ask."""
     with pytest.raises(ValueError, match="at least one source"):
