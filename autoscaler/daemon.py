@@ -25,6 +25,7 @@ from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.pages import application
 from autoscaler.settings import Http, Settings
+from autoscaler.sources.statsd import StatsdServer
 from autoscaler.telemetry import Telemetry
 from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 
@@ -65,18 +66,28 @@ class Daemon:
     async def _generation(self, settings: Settings, signals: Signals) -> Settings | None:
         """Runs one configuration; the next one, or None to stop."""
         async with AsyncExitStack() as stack:
-            ports = await stack.enter_async_context(wired(settings, time))
+            parts = await stack.enter_async_context(wired(settings, time))
             sink = stack.enter_context(_records(settings.log.records_path))
             url = await self._listen(stack, settings.http)
             self.telemetry.begin(settings.mode.value, fingerprint(settings), sink)
+            if parts.statsd is not None:
+                self._follow(parts.statsd)
             structlog.get_logger().info("running", pages=url)
             async with anyio.create_task_group() as group:
-                for name, target_ports in ports.items():
+                for name, target_ports in parts.ports.items():
                     loop = self._loop(name, settings, target_ports)
                     group.start_soon(loop.run)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
         return following
+
+    def _follow(self, statsd: StatsdServer) -> None:
+        metrics = self.telemetry.metrics
+        metrics.follow("statsd_packets", lambda: statsd.packets)
+        metrics.follow("statsd_malformed", lambda: statsd.malformed)
+        metrics.follow("statsd_senders", lambda: statsd.sources)
+        metrics.follow("statsd_relayed", lambda: statsd.relayed)
+        metrics.follow("statsd_relay_errors", lambda: statsd.relay_errors)
 
     async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -67,6 +68,11 @@ TABLE = (
     Metric("failures_total", Counter, _TARGET, "Defects that were caught; the log says where"),
     Metric("last_tick_timestamp_seconds", Gauge, _TARGET, "When the target last ticked"),
     Metric("alarm", Gauge, ("target", "kind"), "1: a person should look at it; the log and /status say why"),
+    Metric("statsd_packets", Gauge, (), "Datagrams heard since the StatsD server was opened"),
+    Metric("statsd_malformed", Gauge, (), "Metrics or datagrams among them that made no sense"),
+    Metric("statsd_senders", Gauge, (), "Senders remembered, silent ones included"),
+    Metric("statsd_relayed", Gauge, (), "Packets handed on to the other StatsD"),
+    Metric("statsd_relay_errors", Gauge, (), "Packets that could not be handed on"),
     Metric("reloads_total", Counter, ("result",), "Reloads of the configuration: done or refused"),
 )
 
@@ -91,6 +97,12 @@ class Metrics:
         gauge = self._all[name]
         assert isinstance(gauge, Gauge)
         (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def follow(self, name: str, value: Callable[[], float]) -> None:
+        """Lets a gauge read its value from elsewhere whenever it is asked."""
+        gauge = self._all[name]
+        assert isinstance(gauge, Gauge)
+        gauge.set_function(value)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Adds to a counter."""

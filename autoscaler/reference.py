@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import to_jsonable_python
 
 from autoscaler.metrics import PREFIX, TABLE
-from autoscaler.settings import ENVIRONMENT_PREFIX, Settings, SourceChoice
+from autoscaler.settings import ENVIRONMENT_PREFIX, CloudwatchMetric, Settings, SourceChoice
 
 EXAMPLES = {
     "targets.NAME.cluster": "production",
@@ -121,8 +121,8 @@ def toml(value: Any) -> str:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The nested model of a field, tuples of models aside: those are values."""
-    if getattr(annotation, "__origin__", None) is tuple:
+    """The nested model of a field; lists and single metrics are values."""
+    if getattr(annotation, "__origin__", None) is tuple or annotation == CloudwatchMetric | None:
         return None
     for candidate in (annotation, *getattr(annotation, "__args__", ())):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):

@@ -114,13 +114,36 @@ class CloudwatchNamespace(StrEnum):
     QUEUE = "AWS/MWAA"
 
 
+class CloudwatchMetric(Section):
+    """One metric of your own."""
+
+    namespace: Name
+    """Its namespace."""
+    name: Name
+    """Its name."""
+    dimensions: dict[Name, str] = Field(default_factory=dict)
+    """All its dimensions."""
+
+
 class Cloudwatch(Section):
     """Amazon CloudWatch: minutes late, so rather a fallback than a first choice."""
 
-    environment: Name
-    """The value of the metrics' environment dimension."""
+    environment: Name | None = None
+    """The value of the metrics' environment dimension; needed unless `queued` and `running` are given."""
     namespace: CloudwatchNamespace = CloudwatchNamespace.EXECUTOR
     """`AmazonMWAA`: Airflow's executor gauges.  `AWS/MWAA`: the broker queue's."""
+    queued: CloudwatchMetric | None = None
+    """A metric of your own for waiting tasks: `{namespace = ..., name = ..., dimensions = {...}}`."""
+    running: CloudwatchMetric | None = None
+    """A metric of your own for running tasks."""
+
+    @model_validator(mode="after")
+    def _metrics(self) -> Self:
+        if (self.queued is None) is not (self.running is None):
+            raise ValueError("queued and running go together: the load is their sum")
+        if (self.queued is None) is (self.environment is None):
+            raise ValueError("give either environment, or queued and running")
+        return self
 
 
 class Aws(Section):
@@ -330,7 +353,7 @@ class Settings(BaseSettings):
                     f"{where} reads airflow_db, but airflow.database_url (or _file, or _secret) is not set"
                 )
             if target.uses(SourceKind.CLOUDWATCH) and self.cloudwatch is None:
-                raise ValueError(f"{where} reads cloudwatch, but cloudwatch.environment is not set")
-            if target.queues and not target.uses(SourceKind.AIRFLOW_DB):
+                raise ValueError(f"{where} reads cloudwatch, but cloudwatch is not configured")
+            if target.queues and any(choice.use is not SourceKind.AIRFLOW_DB for choice in target.sources):
                 raise ValueError(f"{where} has queues, which only airflow_db can tell apart")
         return self

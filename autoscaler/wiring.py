@@ -26,6 +26,7 @@ from autoscaler.loop import Ports, Timing
 from autoscaler.ports import Fleet, FleetError, Source, SourceError
 from autoscaler.settings import (
     Airflow,
+    Cloudwatch,
     CloudwatchNamespace,
     Guards,
     Mode,
@@ -40,6 +41,8 @@ from autoscaler.sources.airflow_db.database import AirflowDatabase
 from autoscaler.sources.airflow_db.reading import Limits
 from autoscaler.sources.cloudwatch import (
     CloudwatchSource,
+    LoadMetrics,
+    Metric,
     cloudwatch_client,
     executor_metrics,
     queue_metrics,
@@ -95,12 +98,22 @@ def timing_of(target: Target) -> Timing:
     return Timing(target.interval_seconds, target.read_deadline_seconds, target.write_deadline_seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What a configuration comes to."""
+
+    ports: dict[str, Ports]
+    """The world of each target."""
+    statsd: StatsdServer | None
+
+
 @asynccontextmanager
-async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[dict[str, Ports]]:
-    """The ports of every target, open until the context ends.  Raises `WiringError`."""
+async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[Wired]:
+    """Everything that runs, open until the context ends.  Raises `WiringError`."""
     async with AsyncExitStack() as stack:
         parts = await _Parts.opened(settings, clock, stack)
-        yield {name: parts.ports(name, target) for name, target in settings.targets.items()}
+        ports = {name: parts.ports(name, target) for name, target in settings.targets.items()}
+        yield Wired(ports, parts.statsd)
 
 
 def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDatabase:
@@ -169,12 +182,14 @@ class _Parts:
         )
         if self.settings.mode is Mode.OBSERVE:
             fleet = DryRun(fleet, name)
-        share = target.read_deadline_seconds / len(target.sources)
+        # A little less than the loop waits, so that the sources' own reasons arrive before its deadline.
+        deadline = 0.95 * target.read_deadline_seconds
+        share = deadline / len(target.sources)
         choices = [
             NamedSource(choice.use.value, self._source(choice, queues), choice.age_limit_seconds, share)
             for choice in target.sources
         ]
-        source = Fallback(choices, deadline_seconds=target.read_deadline_seconds, clock=self.clock)
+        source = Fallback(choices, deadline_seconds=deadline, clock=self.clock)
         witness = self.database.target(queues) if self.database else None
         return Ports(source, fleet, witness)
 
@@ -225,7 +240,14 @@ async def _cloudwatch(
     client = await stack.enter_async_context(
         cloudwatch_client(settings.aws.region, settings.aws.endpoint_url)
     )
-    environment = settings.cloudwatch.environment
-    queue = settings.cloudwatch.namespace is CloudwatchNamespace.QUEUE
-    metrics = queue_metrics(environment) if queue else executor_metrics(environment)
-    return CloudwatchSource(client, metrics, clock=clock)
+    return CloudwatchSource(client, _load_metrics(settings.cloudwatch), clock=clock)
+
+
+def _load_metrics(cloudwatch: Cloudwatch) -> LoadMetrics:
+    queued, running = cloudwatch.queued, cloudwatch.running
+    if queued is not None and running is not None:
+        return LoadMetrics(*(Metric(own.namespace, own.name, own.dimensions) for own in (queued, running)))
+    assert cloudwatch.environment is not None, "the settings were validated"
+    if cloudwatch.namespace is CloudwatchNamespace.QUEUE:
+        return queue_metrics(cloudwatch.environment)
+    return executor_metrics(cloudwatch.environment)

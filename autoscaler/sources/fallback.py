@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import time
 
 import anyio
+import structlog
 
 from autoscaler.ports import Source, SourceError
 from policies.model import Demand
+
+log = structlog.get_logger()
 
 SETTLE_SECONDS = 600.0
 """How long a lesser source may raise the load but not lower it: longer than any source is late."""
@@ -72,7 +75,13 @@ class Fallback:
         """Why the sources asked for the last reading failed, by name; those not in it did not."""
 
     async def demand(self) -> Demand:
-        self.failures = {}
+        before, self.failures = self.failures, {}
+        try:
+            return await self._first_credible()
+        finally:
+            _log_changes(before, self.failures)
+
+    async def _first_credible(self) -> Demand:
         for rank, each in enumerate(self._sources):
             reading = await self._asked(each)
             if isinstance(reading, str):
@@ -94,6 +103,14 @@ class Fallback:
                 return f"unexpected {type(error).__name__}"  # not its text: it may hold a secret
             return _incredible(demand, each.max_age_seconds, self._clock()) or demand
         return f"no answer within {each.timeout_seconds:g} s"
+
+
+def _log_changes(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Says once that a source failed, and once that it is back."""
+    for name in now.keys() - before.keys():
+        log.warning("source failed", source=name, why=now[name])
+    for name in before.keys() - now.keys():
+        log.info("source is back", source=name)
 
 
 def _incredible(demand: Demand, max_age_seconds: float, now: float) -> str:

@@ -112,7 +112,7 @@ BAD = [
     (
         DATABASE + TARGET + "sources = ['cloudwatch']\n",
         {},
-        "autoscaler.toml: targets.default reads cloudwatch, but cloudwatch.environment is not set",
+        "autoscaler.toml: targets.default reads cloudwatch, but cloudwatch is not configured",
     ),
     (
         TARGET + "sources = ['statsd']\nqueues = ['etl']\n",
@@ -248,7 +248,7 @@ BAD = [
     (
         DATABASE + TARGET + "[cloudwatch]\nnamespace = 'AWS/MWAA'\n",
         {},
-        "autoscaler.toml: cloudwatch.environment is missing: The value of the metrics' environment dimension.",
+        "autoscaler.toml: cloudwatch: give either environment, or queued and running",
     ),
     (
         DATABASE + TARGET + "[log]\nformat = 'xml'\n",
