@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from autoscaler.core.record import read, replay
@@ -103,3 +104,26 @@ def test_a_run_that_cannot_end_is_exit_code_one(trace, capsys):
     """No task fits a fleet of nobody."""
     assert run_command(Options(trace, 4, seed=1, minimum=0, maximum=0)) == 1
     assert "the maximum is 0 workers" in capsys.readouterr().err
+
+
+def test_a_policy_of_ones_own_and_a_fleet_that_does_not_come_back(trace, capsys):
+    """A policy by its place in a module; the table says that the fleet stayed out."""
+    policy = {"name": "tests.simulations.test_run:Always", "workers": 3.0}
+    assert run_command(Options(trace, 40, policy=policy, minimum=0, tick=600.0, seed=1)) == 0
+    assert "did not come back to its minimum" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_long_run_shows_its_progress_to_a_person(tmp_path, capsys, monkeypatch):
+    """A bar on standard error when that is a terminal, nothing of it in the JSON."""
+    count = 100_000
+    frame = pl.DataFrame({"task_key": range(count), "queued_at": range(count), "duration_s": [20] * count})
+    frame.write_parquet(tmp_path / "long.parquet")
+    options = Options(tmp_path / "long.parquet", 100, seed=1, as_json=True)
+    assert run_command(options) == 0
+    quiet, nothing = capsys.readouterr()
+    assert nothing == "seed 1\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run_command(options) == 0
+    watched, bar = capsys.readouterr()
+    assert watched == quiet
+    assert "simulating" in bar

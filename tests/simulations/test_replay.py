@@ -96,7 +96,7 @@ class Fleet:
         assert len(after) == self.world.desired or after == held, "a surplus may only be protected workers"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     data=st.data(),
     tail=st.sampled_from([0.0, 0.75]),

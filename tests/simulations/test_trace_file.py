@@ -225,11 +225,20 @@ def test_one_queue_of_a_trace(tmp_path):
     text = "task_key,queued_at,duration_s,queue,parents\na,0,1,x,\nb,1,1,y,a\nc,2,1,x,a;b\nd,3,1,x,c\n"
     whole = read_trace(written(tmp_path, text))
     part = whole.of_queue("x")
+    assert len(part.keys) == 3
     assert [part.keys[row] for row in range(len(part))] == ["a", "c", "d"]
     assert part.queued_at.tolist() == [0.0, 2.0, 3.0]
     assert sorted(zip(part.edge_parent.tolist(), part.edge_child.tolist(), strict=True)) == [(0, 1), (1, 2)]
     with pytest.raises(TraceError, match="there is no queue 'z'; it has 'x', 'y'"):
         whole.of_queue("z")
+
+
+def test_a_trace_by_hand_is_checked_too():
+    """Columns from a generator get the same words."""
+    with pytest.raises(TraceError, match="made: holds no task"):
+        trace_of([], [], source="made")
+    with pytest.raises(TraceError, match="made: row 2, column duration_s: expected seconds"):
+        trace_of([0, 0], [1, -1], source="made")
 
 
 def test_a_long_chain_in_any_order_is_no_cycle():
