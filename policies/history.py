@@ -16,7 +16,7 @@ from policies.model import Capacity, Demand, FloatArray, Observation, Unavailabl
 COLUMNS = ("at", "queued", "running", "oldest_wait", "scheduled", "desired", "pending", "ready")
 _NUMBER = {name: number for number, name in enumerate(COLUMNS)}
 _NAN = float("nan")
-_UNREAD = (_NAN, _NAN, _NAN, _NAN)
+_UNREAD: tuple[float, float, float, float] = (_NAN, _NAN, _NAN, _NAN)
 
 
 class _Buffer:
@@ -126,14 +126,9 @@ class History:
 
 def _row(observation: Observation) -> tuple[float, ...]:
     demand, capacity = observation.demand, observation.capacity
-    match demand:
-        case Demand():
-            load = (demand.queued, demand.running, demand.oldest_wait_seconds, demand.scheduled)
-        case Unavailable():
-            load = _UNREAD
-    match capacity:
-        case Capacity():
-            size: tuple[float, ...] = (capacity.desired, capacity.pending, capacity.running)
-        case Unavailable():
-            size = (_NAN, _NAN, _NAN)
-    return (observation.at, *load, *size)
+    load = size = _UNREAD
+    if isinstance(demand, Demand):
+        load = (demand.queued, demand.running, demand.oldest_wait_seconds, demand.scheduled)
+    if isinstance(capacity, Capacity):
+        size = (capacity.desired, capacity.pending, capacity.running, _NAN)
+    return (observation.at, *load, *size[:3])

@@ -10,11 +10,12 @@ from dataclasses import replace
 from math import ceil, isfinite
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from policies.history import History
 from policies.model import Capacity, Demand, Observation, Policy, Reason, Recommendation, Unavailable
-from simulations.invariants import holds
+from simulations.invariants import LawBrokenError, holds
 from simulations.play import EPOCH
 
 SETTLING_TICKS = 3
@@ -76,7 +77,10 @@ def memory_round_trips(policy: Policy, observations: Sequence[Observation]) -> N
     """Its memory survives JSON, and a policy with the memory read back goes on alike."""
     adapter: TypeAdapter[Any] = TypeAdapter(policy.memory_type)
     for memory, history, after, recommendation in walk(policy, observations):
-        restored = adapter.validate_json(adapter.dump_json(memory))
+        try:
+            restored = adapter.validate_json(adapter.dump_json(memory, warnings="error"))
+        except (PydanticSerializationError, ValidationError) as error:
+            raise LawBrokenError(f"the memory {memory!r} is no {policy.memory_type}: {error}") from None
         holds(repr(restored) == repr(memory), f"the memory {memory!r} comes back as {restored!r}")
         again = policy.recommend(restored, history)
         holds(repr(again) == repr((after, recommendation)), "the memory read back decides otherwise")
@@ -104,9 +108,9 @@ def _with_more(observation: Observation, more: float) -> Observation:
 
 
 def wishes(policy: Policy, load: float, workers: int, hours: float = 2.0) -> list[float]:
-    """What it wishes, look by look, while the load stays as it is and nothing is done about it."""
+    """What it wishes, look by look, while `load` stays queued and nothing is done about it."""
     instants = (EPOCH + tick * TICK_SECONDS for tick in range(int(hours * 3600 / TICK_SECONDS)))
-    shown = [Observation(at, Demand(0.0, load, at), Capacity(workers, 0, workers)) for at in instants]
+    shown = [Observation(at, Demand(load, 0.0, at), Capacity(workers, 0, workers)) for at in instants]
     return [recommendation.workers for *_, recommendation in walk(policy, shown)]
 
 

@@ -1,5 +1,7 @@
 """Stories of the guards: tolerance, stabilisation, cooldown, rate, bounds."""
 
+import pytest
+
 from autoscaler.core.guards import (
     Bounds,
     Cooldown,
@@ -171,3 +173,10 @@ def test_moves_are_forgotten_after_the_longest_period():
 def test_the_bounds_say_so():
     told().sees(999).expects(20, Reason.AT_MAXIMUM)
     told(desired=0).sees(0).expects(1, Reason.AT_MINIMUM)
+
+
+def test_impossible_guards_are_refused():
+    with pytest.raises(ValueError, match="minimum 5 is above maximum 4"):
+        Bounds(5, 4)
+    with pytest.raises(ValueError, match="must be whole for unit 'count'"):
+        RateRule(1.5, 60.0)
