@@ -43,6 +43,9 @@ lock:
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --all-extras --group pyproject.toml:build --custom-compile-command "make lock" -o requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --constraint requirements-dev.lock --group pyproject.toml:build --custom-compile-command "make lock" \
+	  -o deploy/requirements-build.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

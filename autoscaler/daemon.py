@@ -25,7 +25,6 @@ from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.pages import application
 from autoscaler.settings import Http, Settings
-from autoscaler.sources.statsd import StatsdServer
 from autoscaler.telemetry import Telemetry
 from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 
@@ -69,9 +68,9 @@ class Daemon:
             parts = await stack.enter_async_context(wired(settings, time))
             sink = stack.enter_context(_records(settings.log.records_path))
             url = await self._listen(stack, settings.http)
-            self.telemetry.begin(settings.mode.value, fingerprint(settings), sink)
-            if parts.statsd is not None:
-                self._follow(parts.statsd)
+            self.telemetry.begin(settings.mode.value, fingerprint(settings), settings.targets, sink)
+            for gauge, value in parts.gauges.items():
+                self.telemetry.metrics.follow(gauge, value)
             structlog.get_logger().info("running", pages=url)
             async with anyio.create_task_group() as group:
                 for name, target_ports in parts.ports.items():
@@ -80,14 +79,6 @@ class Daemon:
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
         return following
-
-    def _follow(self, statsd: StatsdServer) -> None:
-        metrics = self.telemetry.metrics
-        metrics.follow("statsd_packets", lambda: statsd.packets)
-        metrics.follow("statsd_malformed", lambda: statsd.malformed)
-        metrics.follow("statsd_senders", lambda: statsd.sources)
-        metrics.follow("statsd_relayed", lambda: statsd.relayed)
-        metrics.follow("statsd_relay_errors", lambda: statsd.relay_errors)
 
     async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
         try:

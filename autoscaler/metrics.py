@@ -50,7 +50,10 @@ TABLE = (
     Metric("workers_pending", Gauge, _TARGET, "Workers on their way"),
     Metric("workers_recommended", Gauge, _TARGET, "What the policy asked for, unrounded"),
     Metric(
-        "workers_decided", Gauge, _TARGET, "What came out of the guards; in observe mode what it would set"
+        "workers_decided",
+        Gauge,
+        _TARGET,
+        "What came out of the guards; in observe mode what it would set; NaN while unknown",
     ),
     Metric("capacity_known", Gauge, _TARGET, "1: the fleet answered; 0: it did not"),
     Metric("decisions_total", Counter, ("target", "direction"), "Decisions: out, in or hold"),
@@ -91,6 +94,21 @@ class Metrics:
             else:
                 metric = row.kind(name, row.meaning, row.labels, registry=registry)
             self._all[row.name] = metric
+        for result in ("done", "refused"):
+            self.count("reloads_total", result, by=0)
+
+    def begin(self, target: str) -> None:
+        """A target starts: what counts rare events counts from 0, or its first event would be no increase."""
+        self.count("failures_total", target, by=0)
+        self.count("ticks_skipped_total", target, by=0)
+        for result in ("applied", "refused", "unknown"):
+            self.count("writes_total", target, result, by=0)
+
+    def forget(self, target: str) -> None:
+        """A target is gone: its series end, or it would look like one that no longer ticks."""
+        for row in TABLE:
+            if "target" in row.labels:
+                self._all[row.name].remove_by_labels({"target": target})
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Sets a gauge."""
@@ -124,7 +142,8 @@ class Metrics:
         self._demand(target, observation.demand, observation.at)
         self._capacity(target, observation.capacity)
         self.set("workers_recommended", decision.recommended, target)
-        self.set("workers_decided", decision.workers, target)
+        known = isinstance(observation.capacity, Capacity)
+        self.set("workers_decided", decision.workers if known else _NAN, target)
         self.count("decisions_total", target, direction(observation.capacity, decision))
         self.count("reasons_total", target, decision.reason.value)
         for reason in {stage.reason for stage in decision.trail[1:]}:

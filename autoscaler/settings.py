@@ -152,7 +152,7 @@ class Aws(Section):
     region: str | None = None
     """Region; by default the one of the environment."""
     endpoint_url: str | None = None
-    """Another endpoint for ECS and its neighbours, such as a VPC endpoint or a test double."""
+    """Another endpoint for all of AWS, such as a test double; for ECS alone: AWS_ENDPOINT_URL_ECS."""
 
 
 class Http(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -46,8 +46,10 @@ class Telemetry:
         self._sink: TextIO | None = None
         self._log = structlog.get_logger()
 
-    def begin(self, mode: str, config_hash: str, sink: TextIO | None) -> None:
+    def begin(self, mode: str, config_hash: str, targets: Collection[str], sink: TextIO | None) -> None:
         """A configuration takes effect; its targets follow with `started`."""
+        for gone in self.targets.keys() - set(targets):
+            self.metrics.forget(gone)
         self.mode, self._config_hash, self._sink = mode, config_hash, sink
         structlog.contextvars.bind_contextvars(mode=mode)
         self.metrics.set("acting", float(mode == "act"))
@@ -66,6 +68,7 @@ class Telemetry:
         """A target starts, or goes on under another configuration: replay begins at this record."""
         view = TargetView(LATE_TICKS * late_seconds, self._clock(), deque(maxlen=kept))
         self.targets[target] = view
+        self.metrics.begin(target)
         line = record.encode_start(self._clock(), target, config, state, memory_type, self._config_hash)
         self._keep(view, line)
         self._log.info("target started", target=target, config_hash=self._config_hash)

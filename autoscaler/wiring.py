@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -104,7 +104,8 @@ class Wired:
 
     ports: dict[str, Ports]
     """The world of each target."""
-    statsd: StatsdServer | None
+    gauges: Mapping[str, Callable[[], float]]
+    """Metrics that adapters count themselves, by name."""
 
 
 @asynccontextmanager
@@ -113,7 +114,7 @@ async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator
     async with AsyncExitStack() as stack:
         parts = await _Parts.opened(settings, clock, stack)
         ports = {name: parts.ports(name, target) for name, target in settings.targets.items()}
-        yield Wired(ports, parts.statsd)
+        yield Wired(ports, parts.gauges())
 
 
 def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDatabase:
@@ -192,6 +193,19 @@ class _Parts:
         source = Fallback(choices, deadline_seconds=deadline, clock=self.clock)
         witness = self.database.target(queues) if self.database else None
         return Ports(source, fleet, witness)
+
+    def gauges(self) -> dict[str, Callable[[], float]]:
+        """What the StatsD server counts, if there is one."""
+        statsd = self.statsd
+        if statsd is None:
+            return {}
+        return {
+            "statsd_packets": lambda: statsd.packets,
+            "statsd_malformed": lambda: statsd.malformed,
+            "statsd_senders": lambda: statsd.sources,
+            "statsd_relayed": lambda: statsd.relayed,
+            "statsd_relay_errors": lambda: statsd.relay_errors,
+        }
 
     def _source(self, choice: SourceChoice, queues: frozenset[str] | None) -> Source:
         match choice.use:
