@@ -109,7 +109,7 @@ def _postgresql(url: URL) -> dict[str, Any]:
     return {
         "dsn": f"postgresql:///?{urlencode(kept, doseq=True)}",
         # Behind PgBouncer in transaction mode the next transaction may run on another server connection,
-        # so no statement may be kept there: no cache, and none with a name.
+        # so no statement may be kept there: no cache, and none with a name (asyncpg 0.30 would give one).
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": str,

@@ -21,8 +21,8 @@ Answer = TypeVar("Answer")
 
 GRACE_SECONDS = 1.0
 """The server gives a statement up first and says why; only a dead server makes us do it."""
-CLOSE_SECONDS = 3.0
-"""Saying good-bye to a server that may be dead."""
+CLOSE_SECONDS = 0.5
+"""Saying good-bye to a server that may be dead; then the socket is simply closed."""
 
 
 class ConnectionBrokenError(SourceError):

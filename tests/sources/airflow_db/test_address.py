@@ -63,6 +63,7 @@ def test_libpq_s_parameters_reach_asyncpg():
     )
     assert address.connect_args["dsn"] == "postgresql:///?sslmode=require&options=-csearch_path%3Dx"
     assert address.connect_args["statement_cache_size"] == 0
+    assert not address.connect_args["prepared_statement_name_func"]()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import anyio
 import pytest
+import sqlalchemy as sa
 
 from autoscaler.ports import SourceError
 from autoscaler.sources.airflow_db import Timeouts, diagnose
@@ -68,6 +69,20 @@ async def test_an_upgrade_under_a_running_daemon_is_noticed(tmp_path):
     assert str((await source.snapshot()).schema) == "Airflow 2.5 to 2.9"
     await airflow.execute("ALTER TABLE task_instance RENAME COLUMN not_yet TO executor")
     assert str((await source.snapshot()).schema) == "Airflow 2.10 or 2.11"
+    await source.aclose()
+
+
+async def test_the_source_cannot_write(tmp_path):
+    """The file is opened for reading alone."""
+    path = tmp_path / "airflow.db"
+    path.touch()
+    source = AirflowWorld(f"sqlite:///{path}", "3").source()
+
+    async def write(session):
+        await session.connection.execute(sa.text("CREATE TABLE mine (name TEXT)"))
+
+    with pytest.raises(SourceError, match="readonly database"):
+        await source.transaction(write)
     await source.aclose()
 
 

@@ -20,7 +20,7 @@ TABLES = {"2.5": AIRFLOW_2, "2.11": AIRFLOW_2, "3": AIRFLOW_3}
 
 
 def ago(seconds: float) -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=seconds)  # noqa: TID251 - rows are written in the present
+    return datetime.now(UTC) - timedelta(seconds=seconds)  # noqa: TID251 - a database's clock is real  # noqa: TID251 - rows are written in the present
 
 
 def engine_of(url: str) -> AsyncEngine:
