@@ -57,7 +57,7 @@ def read_trace(path: Path) -> Trace:
     if "slots" in frame.columns:
         optional["slots"] = _numbers(source, frame["slots"].fill_null(1), "a whole number, at least 1")
     if "queue" in frame.columns:
-        optional["queue"], optional["queues"] = _queues(frame["queue"])
+        optional["queue"], optional["queues"] = _queues(source, frame["queue"])
     if "parents" in frame.columns:
         optional["edges"] = _edges(source, keys, frame["parents"])
     duration = _numbers(source, frame["duration_s"], "a number of seconds")
@@ -103,10 +103,16 @@ def _check_columns(source: str, columns: Sequence[str]) -> None:
             )
 
 
-def _keys(source: str, series: pl.Series) -> pl.Series:
+def _text(source: str, series: pl.Series) -> pl.Series:
     import polars as pl  # noqa: PLC0415
 
-    keys = series.cast(pl.String)
+    if series.dtype.is_nested() or series.dtype in {pl.Binary, pl.Object}:
+        raise TraceError(f"{source}: column {series.name}: expected text, got the type {series.dtype}")
+    return series.cast(pl.String)
+
+
+def _keys(source: str, series: pl.Series) -> pl.Series:
+    keys = _text(source, series)
     empty = (keys.fill_null("").str.len_bytes() == 0).to_numpy()
     refuse(source, "task_key", keys, empty, "a key")
     if keys.n_unique() < len(keys):
@@ -165,10 +171,10 @@ def _from_start(seconds: FloatArray) -> tuple[FloatArray, float]:
     return seconds - starts_at, starts_at
 
 
-def _queues(series: pl.Series) -> tuple[IntArray, tuple[str, ...]]:
+def _queues(source: str, series: pl.Series) -> tuple[IntArray, tuple[str, ...]]:
     import polars as pl  # noqa: PLC0415
 
-    names = series.cast(pl.String).fill_null("")
+    names = _text(source, series).fill_null("")
     known = names.unique().sort()
     numbers = names.replace_strict(known, pl.Series(range(len(known))), return_dtype=pl.Int64)
     return numbers.to_numpy(), tuple(known)
@@ -179,7 +185,7 @@ def _edges(source: str, keys: pl.Series, series: pl.Series) -> tuple[IntArray, I
     import polars as pl  # noqa: PLC0415
 
     rows = pl.DataFrame({"key": keys, "parent_row": pl.Series(range(len(keys)), dtype=pl.Int64)})
-    wanted = pl.DataFrame({"child_row": rows["parent_row"], "key": series.cast(pl.String)})
+    wanted = pl.DataFrame({"child_row": rows["parent_row"], "key": _text(source, series)})
     wanted = (
         wanted.filter(pl.col("key").fill_null("") != "")
         .with_columns(pl.col("key").str.split(";"))

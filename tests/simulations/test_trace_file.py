@@ -201,7 +201,10 @@ def test_bad_files_are_named(tmp_path):
     pl.DataFrame({"task_key": ["a"]}).write_parquet(tmp_path / "columns.parquet")
     typed = pl.DataFrame({"task_key": ["a"], "queued_at": [1.0], "duration_s": [[1.0]]})
     typed.write_parquet(tmp_path / "typed.parquet")
+    typed = pl.DataFrame({"task_key": ["a"], "queued_at": [1], "duration_s": [1], "parents": [["a"]]})
+    typed.write_parquet(tmp_path / "lists.parquet")
     for name, message in {
+        "lists.parquet": "column parents: expected text, got the type List",
         "cut.parquet": "not a whole Parquet file",
         "cut.csv.gz": "not a whole CSV file",
         "plain.csv.gz": "not a whole CSV file",
