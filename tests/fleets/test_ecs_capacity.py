@@ -242,3 +242,19 @@ async def test_clients_that_cannot_be_made(monkeypatch, region, endpoint, why):
     with pytest.raises(FleetError, match=f"{why}.*set aws.region"):
         async with ecs_clients(region, endpoint):
             pytest.fail("made")
+
+
+async def test_a_rival_question_without_answer_costs_no_reading(ecs, clients, clock):
+    """It is given up early, and counts as perhaps."""
+    ecs.faults.inject("DescribeScalableTargets", Fault.HANG, times=None)
+    fleet = EcsFleet(clients, "demo", "workers", clock=clock)
+    capacity = await fleet.capacity(list_workers=False)
+    assert capacity.desired == 3
+    assert capacity.contested_by.startswith("perhaps Application Auto Scaling")
+
+
+@pytest.mark.parametrize("minutes", [0, 2881])
+def test_protection_minutes_that_ecs_would_refuse(clock, minutes):
+    """Refused when the fleet is made."""
+    with pytest.raises(ValueError, match=f"between 1 and 2880, got {minutes}"):
+        EcsFleet(None, "demo", "workers", clock=clock, protection_minutes=minutes)

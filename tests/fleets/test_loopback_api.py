@@ -189,3 +189,33 @@ async def test_created_stopped_and_counted(ecs, clients):
         await code_of(clients.writer.stop_task(cluster="demo", task="f" * 32)) == "InvalidParameterException"
     )
     assert await code_of(clients.writer.delete_service(**SERVICE)) == "UnknownOperationException"
+
+
+async def test_other_ways_to_ask(ecs, clients):
+    """Tasks of the whole cluster, those that stopped, and what is refused."""
+    reader = clients.reader
+    assert len((await reader.list_tasks(cluster="demo"))["taskArns"]) == 3
+    assert (await reader.list_tasks(cluster="demo", desiredStatus="STOPPED"))["taskArns"] == []
+    assert len((await reader.get_task_protection(cluster="demo"))["protectedTasks"]) == 3
+    definition = await reader.describe_task_definition(taskDefinition="workers:1")
+    assert definition["taskDefinition"]["family"] == "workers"
+    assert await code_of(reader.describe_task_definition(taskDefinition="other")) == "ClientException"
+    for wrong in ({"maxResults": 101}, {"nextToken": "x"}):
+        assert await code_of(reader.list_tasks(cluster="demo", **wrong)) == "InvalidParameterException"
+    missing = reader.list_tasks(cluster="demo", serviceName="nobody")
+    assert await code_of(missing) == "ServiceNotFoundException"
+
+
+async def test_a_service_that_is_not_active_is_not_changed(clock):
+    """ServiceNotActiveException."""
+    spec = ServiceSpec(status="INACTIVE")
+    async with running_ecs(spec, clock=clock) as ecs, ecs_clients("us-east-1", ecs.url) as clients:
+        call = clients.writer.update_service(**SERVICE, desiredCount=1)
+        assert await code_of(call) == "ServiceNotActiveException"
+
+
+@pytest.mark.parametrize("target", ["Nobody.DescribeServices", "AnyScaleFrontendService.Describe"])
+def test_targets_that_do_not_exist(target):
+    """Another service, another operation."""
+    with pytest.raises(wire.ApiError, match="UnknownOperationException"):
+        wire.iam_action(target)

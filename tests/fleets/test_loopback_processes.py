@@ -71,7 +71,8 @@ def ready(tmp_path, count):
 
 async def test_told_to_end_they_end(tmp_path):
     """SIGTERM to two real processes; both exit by themselves with 0; each knew its identity."""
-    async with running_ecs(spec(POLITE, tmp_path, desired=2)) as ecs:
+    output = tmp_path / "output"
+    async with running_ecs(spec(POLITE, tmp_path, desired=2, output=output)) as ecs:
         await until(ready(tmp_path, 2))
         service = ecs.world.service()
         tasks = service.wanted
@@ -82,6 +83,7 @@ async def test_told_to_end_they_end(tmp_path):
         ecs.world.set_desired(service, 0)
         await until(lambda: all(task.status is Status.STOPPED for task in tasks))
         assert [task.exit_code for task in tasks] == [0, 0]
+        assert output.read_text() == "told\ntold\n"
         assert not any(map(alive, pids))
 
 
@@ -95,7 +97,7 @@ async def test_deaf_ones_are_killed_after_stop_timeout(tmp_path):
         assert all(task.status is Status.STOPPING for task in tasks)
         await until(lambda: all(task.status is Status.STOPPED for task in tasks))
         assert [task.exit_code for task in tasks] == [137, 137]
-        assert all(task.stopped_at - task.stopping_at >= 0.3 for task in tasks)
+        assert all(task.stopped_at - task.stopping_at > 0.299 for task in tasks)
 
 
 async def test_a_crashed_worker_is_replaced_and_its_children_end(tmp_path):

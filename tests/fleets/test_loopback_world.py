@@ -61,8 +61,10 @@ def test_never_a_protected_task_and_the_rest_waits_for_expiry(world, clock):
     assert service.wanted == held
     moved(world, clock, seconds=599)
     assert service.wanted == held
-    moved(world, clock, seconds=2)
+    moved(world, clock, seconds=100)
     assert len(service.wanted) == 1
+    (left,) = set(held) - set(service.wanted)
+    assert left.stopping_at == left.protected_until
 
 
 def test_no_new_protection_while_desired_is_below_the_protected(world, clock):
@@ -167,3 +169,52 @@ def test_every_task_has_an_address_of_its_own(world):
     service = world.add_service(ServiceSpec(desired=100))
     assert len({task.address for task in service.wanted}) == 100
     assert service.wanted[0].host_name == "ip-10-0-0-1.ec2.internal"
+
+
+def test_who_leaves_is_chosen_after_the_reaction_time(world, clock):
+    """ECS does not stop tasks in the instant of the call."""
+    service = world.add_service(ServiceSpec(desired=3, reaction_seconds=5))
+    moved(world, clock, minutes=5)
+    world.set_desired(service, 1)
+    lowered_at = clock.now
+    moved(world, clock, seconds=4)
+    assert len(service.wanted) == 3
+    moved(world, clock, seconds=60)
+    assert len(service.wanted) == 1
+    assert {task.stopping_at for task in service.tasks.values()} == {None, lowered_at + 5}
+
+
+def test_a_task_told_to_stop_before_it_started_never_starts(world, clock):
+    """Neither in PROVISIONING nor in PENDING; told twice it stops once."""
+    service = world.add_service(ServiceSpec(desired=2, launch_seconds=60, launch_sigma=0))
+    first, second = service.wanted
+    moved(world, clock, seconds=1)
+    world.stop(first)
+    world.stop(first, reason="again")
+    moved(world, clock, seconds=30)
+    world.stop(second)
+    moved(world, clock, minutes=10)
+    for task in (first, second):
+        assert (task.status, task.started_at) == (Status.STOPPED, None)
+    assert first.stopped_reason == "Task stopped by user"
+
+
+def test_stopped_tasks_are_forgotten_in_the_end(world, clock):
+    """The last thousand are kept, as ECS keeps them for an hour."""
+    service = world.add_service(ServiceSpec(desired=0, launch_seconds=1))
+    for _ in range(12):
+        world.set_desired(service, 100)
+        moved(world, clock, minutes=1)
+        world.set_desired(service, 0)
+        moved(world, clock, minutes=1)
+    assert len(service.tasks) == 1000
+
+
+def test_a_closed_world_stands_still(world, clock):
+    """No task is started, stopped or replaced any more."""
+    service = world.add_service(ServiceSpec(desired=2))
+    moved(world, clock, minutes=5)
+    world.close()
+    world.set_desired(service, 5)
+    moved(world, clock, minutes=5)
+    assert len(service.tasks) == 2

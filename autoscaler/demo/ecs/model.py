@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from autoscaler.demo.ecs.processes import Process
 
@@ -45,6 +46,8 @@ class ServiceSpec:
     """What each task runs as a process of its own; None: tasks are pretended."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to each process's environment, beside its own `HOSTNAME` and `ECS_TASK_*`."""
+    output: Path | None = None
+    """The file to which all tasks append what they print; None: it is lost."""
     launch_seconds: float = 59.0
     """Median from created to started (53-62 s were measured on Fargate)."""
     launch_sigma: float = 0.2

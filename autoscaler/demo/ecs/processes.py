@@ -88,15 +88,23 @@ class Processes:
         self._running: dict[int, RealProcess] = {}
         self._guardian: subprocess.Popen[bytes] | None = None
 
-    def start(self, command: tuple[str, ...], environment: Mapping[str, str]) -> RealProcess:
-        """The started process.  Raises `OSError` if there is no such program."""
+    def start(
+        self, command: tuple[str, ...], environment: Mapping[str, str], output: Path | None = None
+    ) -> RealProcess:
+        """The started process; what it prints is appended to `output`, or lost.
+
+        Raises `OSError` if there is no such program.
+        """
         guardian = self._guardian or self._start_guardian()
-        popen = subprocess.Popen(  # noqa: S603  # the command is the demonstration's own
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with Path(output or os.devnull).open("ab") as printed:
+            popen = subprocess.Popen(  # noqa: S603  # the command is the demonstration's own
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         process = self._running[popen.pid] = RealProcess(popen)
         self._tell(guardian, f"+{popen.pid}")
         return process

@@ -133,7 +133,7 @@ class EcsWorld:
             for task in list(service.tasks.values()):
                 code = task.process.exit_code() if task.process is not None else None
                 if code is not None:
-                    self._ended(service, task, code)
+                    self._ended(task, code)
             self._reconcile(service)
 
     def _reconcile(self, service: Service) -> None:
@@ -185,7 +185,9 @@ class EcsWorld:
             task.process = PretendProcess()
         else:
             try:
-                task.process = self.processes.start(spec.command, {**spec.environment, **_identity(task)})
+                task.process = self.processes.start(
+                    spec.command, {**spec.environment, **_identity(task)}, spec.output
+                )
             except OSError as error:
                 self.stop(task, COULD_NOT_START, f"CannotStartContainerError: {error}")
                 return
@@ -205,7 +207,7 @@ class EcsWorld:
         if task.process is not None:
             task.process.kill()
 
-    def _ended(self, service: Service, task: Task, code: int) -> None:
+    def _ended(self, task: Task, code: int) -> None:
         assert task.process is not None
         self.processes.reaped(task.process)
         task.process, task.exit_code = None, code
@@ -213,13 +215,14 @@ class EcsWorld:
             task.stop_code, task.stopped_reason = BY_ITSELF, "Essential container in task exited"
             task.stopping_at = self._now
         self._stopped(task)
-        stopped = [task for task in service.tasks.values() if task.status is Status.STOPPED]
-        for old in stopped[:-STOPPED_TASKS_KEPT]:
-            del service.tasks[old.id]
 
     def _stopped(self, task: Task) -> None:
         task.wanted = False
         task.status, task.stopped_at = Status.STOPPED, self._now
+        tasks = self.services[task.cluster, task.service_name].tasks
+        stopped = [each.id for each in tasks.values() if each.status is Status.STOPPED]
+        for old in stopped[:-STOPPED_TASKS_KEPT]:
+            del tasks[old]
 
 
 def _look_again() -> None:
