@@ -12,7 +12,7 @@ import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,15 @@ from autoscaler.demo.ecs.processes import GUARDIAN
 POLL_SECONDS = 0.02
 LOG_LINES_SHOWN = 5
 _FOREIGN_PREFIXES = ("AWS_", "AUTOSCALER_", "PG", "AIRFLOW__")
+_OWN = {
+    "AWS_ACCESS_KEY_ID": "demo",
+    "AWS_SECRET_ACCESS_KEY": "demo",  # the loopback ECS asks for none
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
 
 
 class DemoError(Exception):
@@ -85,13 +94,12 @@ class Children:
         command: Sequence[str | Path],
         log: Path,
         *,
-        environment: Mapping[str, str] | None = None,
         user: str | None = None,
         stop: signal.Signals = signal.SIGTERM,
         stop_seconds: float = 5.0,
     ) -> AsyncIterator[Child]:
         """The process until the context ends.  `user` needs root.  Raises `DemoError` if it cannot start."""
-        child = self._start(name, command, log, environment or clean_environment(), user)
+        child = self._start(name, command, log, user)
         self._tell(f"+{child.pid}")
         try:
             yield child
@@ -105,7 +113,6 @@ class Children:
         name: str,
         command: Sequence[str | Path],
         log: Path,
-        environment: Mapping[str, str],
         user: str | None,
     ) -> Child:
         try:
@@ -113,7 +120,6 @@ class Children:
                 process = subprocess.Popen(  # noqa: S603  # the demonstration's own programs
                     command,
                     cwd=log.parent,
-                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -151,10 +157,19 @@ def account(user: str | None) -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": ()}
 
 
-def clean_environment(**added: str) -> dict[str, str]:
-    """The environment without what configures AWS, PostgreSQL, Airflow or a real daemon.
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Takes out of the environment what configures AWS, PostgreSQL, Airflow or a real daemon, for a while.
 
-    The demonstration must neither reach nor be steered by the user's own.
+    The demonstration and its children must neither reach nor be steered by the user's own.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN_PREFIXES)}
-    return {**kept, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **added}
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(_FOREIGN_PREFIXES):
+            del os.environ[name]
+    os.environ.update(_OWN)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

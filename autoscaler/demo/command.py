@@ -51,7 +51,7 @@ def demo(
         result = anyio.run(_until_signalled, script, seed, console)
         if isinstance(result, signal.Signals):
             return _failed("interrupted; everything is stopped", EXIT_SIGNAL + result)
-        return _told(result, path, console, as_json=as_json)
+        return told(result, path, console, as_json=as_json)
     except KeyboardInterrupt:
         return _failed("interrupted; everything is stopped", EXIT_SIGNAL + signal.SIGINT)
     except DemoError as error:
@@ -89,7 +89,8 @@ def _first_line(errors: BaseExceptionGroup[Exception]) -> str:
     return f"the demo broke off: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _told(outcome: Outcome, path: Path, console: Console, *, as_json: bool) -> int:
+def told(outcome: Outcome, path: Path, console: Console, *, as_json: bool) -> int:
+    """Draws and prints what a play showed; the process's exit code."""
     from autoscaler.demo.plot import for_terminal, save_png  # noqa: PLC0415  # a second that only now is due
 
     summary = summarised(outcome)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from autoscaler.demo.children import DemoError, children
+from autoscaler.demo.children import DemoError, children, own_environment
 from autoscaler.demo.ecs import LoopbackEcs, ServiceSpec, running_ecs
 from autoscaler.demo.ecs.model import Service, Status
 from autoscaler.demo.load import Airflow, Fate, playing_airflow
@@ -120,6 +120,7 @@ async def play(script: Script, seed: int, say: Say, show: Show) -> Outcome:
 async def staged(script: Script, say: Say) -> AsyncIterator[Stage]:
     """Database, scheduler, ECS with its workers, and the daemon; all gone at the end."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(own_environment())
         folder = stack.enter_context(_temporary_folder())
         starter = stack.enter_context(children())
         say("starting PostgreSQL with Airflow's tables")

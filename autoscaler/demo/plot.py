@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from autoscaler.demo.real_daemon import Choice
 from autoscaler.demo.story import Story, WorkerState
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 QUEUED, RUNNING, DESIRED, PENDING, STOPPING = "#d98c3f", "#3f7fbf", "#222222", "#e3c765", "#b9a3c9"
 TERMINAL_HEIGHT_ROWS = 13
+NARROWEST_COLUMNS = 40
 
 
 def save_png(story: Story, path: Path) -> None:
@@ -43,46 +46,32 @@ def title(story: Story) -> str:
 
 def for_terminal(story: Story, width_columns: int, *, color: bool) -> str:
     """The same picture as text of this width."""
-    seconds = [sample.seconds for sample in story.samples]
-    half = max(30, width_columns)
-    parts = [
-        _panel(
-            "tasks",
-            seconds,
-            {
-                "queued + running": ([float(sample.load) for sample in story.samples], "orange"),
-                "running": ([float(sample.running) for sample in story.samples], "blue"),
-            },
-            half,
-        ),
-        _panel(
-            "workers",
-            seconds,
-            {
-                "desired": ([float(sample.desired) for sample in story.samples], "orange"),
-                "running": (_counts(story, WorkerState.RUNNING), "blue"),
-            },
-            half,
-        ),
-    ]
-    text = "\n".join(parts)
+    width_columns = max(NARROWEST_COLUMNS, width_columns)
+    load = [float(sample.load) for sample in story.samples]
+    running = [float(sample.running) for sample in story.samples]
+    desired = [float(sample.desired) for sample in story.samples]
+    workers = _counts(story, WorkerState.RUNNING)
+    text = "\n".join(
+        (
+            _panel("tasks", story, {"queued + running": load, "running": running}, width_columns),
+            _panel("workers", story, {"desired": desired, "running": workers}, width_columns),
+        )
+    )
     return text if color else str(plotext.uncolorize(text))
 
 
-def _panel(
-    what: str, seconds: list[float], lines: dict[str, tuple[list[float], str]], width_columns: int
-) -> str:
+def _panel(what: str, story: Story, lines: Mapping[str, list[float]], width_columns: int) -> str:
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(width_columns, TERMINAL_HEIGHT_ROWS)
     plotext.title(what)
     plotext.xlabel("seconds since the start")
-    for label, (values, color) in lines.items():
+    seconds = [sample.seconds for sample in story.samples]
+    for (label, values), color in zip(lines.items(), ("orange", "blue"), strict=True):
         plotext.plot(seconds, values, label=label, color=color)
-    top = max(max(values, default=0.0) for values, _ in lines.values())
-    plotext.ylim(0, top)
-    step = max(1, round(top / 4))
-    plotext.yticks([float(tick) for tick in range(0, int(top) + 1, step)])
+    top = max(1, *map(int, map(max, lines.values())))
+    plotext.ylim(0, top + max(1, top // 4))  # room for the legend
+    plotext.yticks([float(tick) for tick in range(0, top + 1, max(1, top // 4))])
     return str(plotext.build())
 
 
@@ -115,23 +104,31 @@ def _draw_workers(axes: Axes, story: Story) -> None:
     desired = [sample.desired for sample in story.samples]
     axes.step(seconds, desired, where="post", color=DESIRED, linewidth=1.2, label="desired")
     for choice in story.choices:
-        if choice.moves and choice.current is not None and choice.desired is not None:
-            axes.annotate(
-                f"{choice.current} → {choice.desired}\n{choice.reason.replace('_', ' ')}",
-                (choice.at - story.started_at, choice.desired),
-                xytext=(6, 6 if choice.desired > choice.current else 24),
-                textcoords="offset points",
-                fontsize=8,
-                va="bottom",
-            )
-    axes.margins(y=0.25)
+        _mark(axes, story, choice)
+    axes.margins(y=0.1)
     _finish(axes, "Fleet", "workers")
+
+
+def _mark(axes: Axes, story: Story, choice: Choice) -> None:
+    """Says at a step of the desired count what it was and why: out on its left, in on its right."""
+    if not choice.moves or choice.current is None or choice.desired is None:
+        return
+    out = choice.desired > choice.current
+    axes.annotate(
+        f"{choice.current} → {choice.desired} {choice.reason.replace('_', ' ')}",
+        (choice.at - story.started_at, choice.desired if out else (choice.current + choice.desired) / 2),
+        xytext=(-5 if out else 5, 0),
+        textcoords="offset points",
+        fontsize=8,
+        ha="right" if out else "left",
+        va="center",
+    )
 
 
 def _finish(axes: Axes, heading: str, unit: str) -> None:
     axes.set_title(heading, loc="left", fontsize=10)
     axes.set_ylabel(unit)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8, frameon=False)

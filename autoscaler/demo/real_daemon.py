@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import anyio
 
-from autoscaler.demo.children import Child, Children, DemoError, clean_environment
+from autoscaler.demo.children import Child, Children, DemoError
 from autoscaler.demo.script import Script
 
 TARGET, CLUSTER, SERVICE = "demo", "demo", "workers"
@@ -82,17 +82,8 @@ async def running_daemon(
     """`autoscaler run` on a configuration written into `folder`.  Raises `DemoError`."""
     path, log = folder / "autoscaler.toml", folder / "daemon.log"
     await anyio.Path(path).write_text(configuration(script, database_url, ecs_url))
-    environment = clean_environment(
-        AWS_ACCESS_KEY_ID="demo",
-        AWS_SECRET_ACCESS_KEY="demo",  # noqa: S106  # the loopback ECS asks for none
-        AWS_CONFIG_FILE="/dev/null",
-        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
-        AWS_EC2_METADATA_DISABLED="true",
-    )
     command = [sys.executable, "-m", "autoscaler", "run", "--config", str(path)]
-    async with children.running(
-        "the daemon", command, log, environment=environment, stop_seconds=STOP_SECONDS
-    ) as child:
+    async with children.running("the daemon", command, log, stop_seconds=STOP_SECONDS) as child:
         yield RealDaemon(child, await _listening(child))
 
 

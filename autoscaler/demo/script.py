@@ -46,7 +46,7 @@ class Script:
     warm_up_seconds: float = 5.0
     idle_seconds: float = 15.0
     """The policy goes in after so long without any load."""
-    quiet_seconds: float = 8.0
+    quiet_seconds: float = 10.0
     """How long the fleet is watched once it is back."""
     limit_seconds: float = 300.0
     """Whatever has not happened by then does not happen."""
@@ -68,7 +68,7 @@ class Script:
 TWO_MINUTES = Script(
     waves=(
         Wave(at_seconds=8, tasks=8, over_seconds=2, task_seconds=6),
-        Wave(at_seconds=18, tasks=100, over_seconds=12, task_seconds=8),
+        Wave(at_seconds=18, tasks=100, over_seconds=12, task_seconds=9),
     )
 )
 """A few tasks, then a burst well above what the largest fleet runs at once, then nothing."""

@@ -15,8 +15,8 @@ from rich.text import Text
 from autoscaler.demo.real_daemon import Choice
 from autoscaler.demo.story import Sample, Story, WorkerState, WorkerView
 
-BAR_COLUMNS = 40
-WORKERS_SHOWN = 8
+BAR_COLUMNS = 24
+WORKERS_SHOWN = 6
 CHOICES_SHOWN = 6
 BLOCKS = " ▁▂▃▄▅▆▇█"
 _STYLES = {WorkerState.RUNNING: "green", WorkerState.PENDING: "yellow", WorkerState.STOPPING: "magenta"}
@@ -83,36 +83,36 @@ class Page:
 
 
 def page(story: Story, width_columns: int) -> RenderableType:
-    """What the terminal shows of a story."""
+    """What the terminal shows of a story; 23 rows, so that it fits the smallest usual terminal."""
     now = story.samples[-1]
-    heading = Text.assemble((f" {now.seconds:5.1f} s  ", "bold"), (story.phase.value, "bold cyan"))
-    parts: list[RenderableType] = [heading, Text(), _load(story, now), Text(), _workers(story, now), Text()]
-    parts.append(_history(story, max(20, width_columns - 28)))
-    parts += [Text(), _choices(story)]
+    heading = Text.assemble((f"{now.seconds:5.1f} s  ", "bold"), (story.phase.value, "bold cyan"))
+    sides = Table.grid(padding=(0, 4, 0, 0))
+    sides.add_row(_load(story, now), _workers(story, now))
+    history = _history(story, max(20, width_columns - 28))
+    parts: list[RenderableType] = [heading, Text(), sides, history, Text(), _choices(story)]
     return Panel(Group(*parts), title="autoscaler demo", subtitle="Ctrl-C ends it", width=width_columns)
 
 
 def _load(story: Story, now: Sample) -> Table:
-    most = max((sample.load for sample in story.samples), default=0)
+    most = max(sample.load for sample in story.samples)
     rows = Table.grid(padding=(0, 1))
-    rows.add_column(width=9)
-    rows.add_column(justify="right", width=5)
+    rows.add_column(width=8)
+    rows.add_column(justify="right", width=4)
+    rows.add_column(width=BAR_COLUMNS)
+    rows.add_row(Text("tasks", style="bold"))
     rows.add_row("queued", str(now.queued), _bar(now.queued, most, "dark_orange"))
     rows.add_row("running", str(now.running), _bar(now.running, most, "blue"))
     rows.add_row("finished", str(now.finished), _bar(now.finished, story.tasks, "green"))
     return rows
 
 
-def _workers(story: Story, now: Sample) -> Table:
+def _workers(story: Story, now: Sample) -> RenderableType:
     rows = Table.grid(padding=(0, 1))
-    rows.add_column(width=28, no_wrap=True)
-    rows.add_column(width=9)
-    rows.add_row(Text(_fleet(now), style="bold"), "")
     for worker in now.workers[:WORKERS_SHOWN]:
         rows.add_row(*_worker(worker, story.script.slots_per_worker))
     for _ in range(min(story.script.max_workers, WORKERS_SHOWN) - len(now.workers)):
         rows.add_row("")  # the page keeps its height
-    return rows
+    return Group(Text(_fleet(now), style="bold"), rows)
 
 
 def _worker(worker: WorkerView, slots: int) -> tuple[RenderableType, ...]:
@@ -144,7 +144,7 @@ def _choices(story: Story) -> Table:
     rows.columns[3].ratio, rows.columns[3].no_wrap, rows.columns[3].overflow = 1, True, "ellipsis"
     shown = turning_points(story.choices)[-CHOICES_SHOWN:]
     for choice in shown:
-        seconds = f"{choice.at - story.started_at:.0f} s"
+        seconds = f"{max(0.0, choice.at - story.started_at):.0f} s"
         style = "bold" if choice.moves else "dim"
         rows.add_row(seconds, _size(choice), choice.reason, choice.trail, style=style)
     for _ in range(CHOICES_SHOWN - len(shown)):
