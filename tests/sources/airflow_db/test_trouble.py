@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from autoscaler.ports import SourceError
 from autoscaler.sources.airflow_db import Expectation, Timeouts, diagnose, from_file
-from tests.servers.postgres import PASSWORD, pgbouncer
-from tests.sources.airflow_db.world import AirflowWorld, eventually
+from tests.servers.postgres import PASSWORD
+from tests.sources.airflow_db.world import AirflowWorld, database_of, eventually, read_error
 
 pytestmark = pytest.mark.anyio
 
@@ -57,10 +57,6 @@ async def reader(airflow, kind):
         await airflow.execute("DROP USER reader@localhost")
 
 
-def database_of(airflow):
-    return sa.make_url(airflow.url).database
-
-
 async def grant(airflow, kind, table):
     schema = "" if kind == "postgres" else f"{database_of(airflow)}."
     host = "" if kind == "postgres" else "@localhost"
@@ -87,12 +83,6 @@ async def disconnect(airflow, kind):
             rows = await connection.exec_driver_sql(others + "AND id <> CONNECTION_ID()")
             for (number,) in rows.all():
                 await connection.exec_driver_sql(f"KILL {number}")
-
-
-async def read_error(source):
-    with pytest.raises(SourceError) as raised:
-        await source.target().demand()
-    return str(raised.value)
 
 
 async def test_a_user_with_select_on_two_tables_suffices(airflow, kind, server, reader):
@@ -231,50 +221,6 @@ async def test_a_closed_port_is_named(airflow, kind):
     assert "secret-word" not in said
 
 
-async def test_a_hot_standby_is_refused(postgres_server, new_database):
-    """It lags, and lagging looks like idle; a primary that only forbids writing is fine."""
-    airflow = AirflowWorld(new_database("postgres"), "3")
-    await airflow.create()
-    await airflow.empty()
-    await airflow.execute(f"ALTER DATABASE {database_of(airflow)} SET default_transaction_read_only = on")
-    with postgres_server.standby() as standby:
-        source = airflow.source(standby.url(database_of(airflow)))
-        assert "read-only replica" in await read_error(source)
-        wrong = [finding for finding in await diagnose(source) if not finding.ok]
-        assert ["the writer endpoint" in finding.remedy for finding in wrong] == [True]
-    source = airflow.source()
-    assert (await source.target().demand()).schedulers == 1
-    await source.aclose()
-
-
-async def test_a_read_only_mariadb_is_refused(mariadb_server, new_database):
-    """As replicas are."""
-    airflow = AirflowWorld(new_database("mariadb"), "3")
-    await airflow.create()
-    await airflow.empty()
-    source = airflow.source()
-    await airflow.execute("SET GLOBAL read_only = 1")
-    try:
-        assert "read-only replica" in await read_error(source)
-    finally:
-        await airflow.execute("SET GLOBAL read_only = 0")
-    assert (await source.target().demand()).schedulers == 1
-    await source.aclose()
-
-
-async def test_a_server_that_falls_silent_is_given_up(mariadb_server, new_database):
-    """No time-out of its own helps then; ours does, and the next reading finds it back."""
-    airflow = AirflowWorld(new_database("mariadb"), "3")
-    await airflow.create()
-    await airflow.empty()
-    source = airflow.source(timeouts=QUICK)
-    await source.snapshot()
-    with mariadb_server.hanging():
-        assert "no answer within 1.3 s while reading" in await read_error(source)
-    assert (await source.target().demand()).schedulers == 1
-    await source.aclose()
-
-
 async def test_a_connection_that_dies_young_is_not_tried_twice(airflow):
     """A second try is for connections that have grown old unseen."""
     source, attempts = airflow.source(), []
@@ -291,29 +237,6 @@ async def test_a_connection_that_dies_young_is_not_tried_twice(airflow):
         await source.transaction(die)
     assert len(attempts) == 3
     await source.aclose()
-
-
-async def test_pgbouncer_in_transaction_mode_is_fine(postgres_server, new_database):
-    """Two readers share two server connections: no statement and no setting is left on them."""
-    airflow = AirflowWorld(new_database("postgres"), "3")
-    await airflow.create()
-    await airflow.empty()
-    await airflow.tasks(2, "queued", silent=None)
-    with pgbouncer(postgres_server, database_of(airflow)) as url:
-        sources = [airflow.source(url) for _ in range(4)]
-        for _ in range(5):
-            async with anyio.create_task_group() as group:
-                for source in sources:
-                    group.start_soon(source.snapshot)
-        assert (await sources[0].target().demand()).queued == 2
-        pooled = AirflowWorld(url, "3").engine
-        async with pooled.connect() as connection:
-            names = (await connection.exec_driver_sql("SELECT name FROM pg_prepared_statements")).all()
-            timeout = (await connection.exec_driver_sql("SHOW statement_timeout")).scalar()
-        for source in sources:
-            await source.aclose()
-    assert names == []
-    assert timeout == "0"
 
 
 async def test_no_server_side_statement_is_kept(airflow, kind):

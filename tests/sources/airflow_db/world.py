@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import anyio
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from autoscaler.demo.airflow_tables import AIRFLOW_2, AIRFLOW_3
+from autoscaler.ports import SourceError
 from autoscaler.sources.airflow_db import AirflowDatabase, fixed
 from autoscaler.sources.airflow_db.address import parse
 
@@ -153,3 +155,13 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0
     with anyio.fail_after(seconds):
         while not await holds():  # noqa: ASYNC110 - a server tells nobody
             await anyio.sleep(0.05)
+
+
+def database_of(airflow):
+    return sa.make_url(airflow.url).database
+
+
+async def read_error(source):
+    with pytest.raises(SourceError) as raised:
+        await source.target().demand()
+    return str(raised.value)
