@@ -1,0 +1,131 @@
+"""`autoscaler check` as a user runs it: each thing that would keep the daemon from its work is named."""
+
+import json
+import os
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from autoscaler.demo.ecs import ServiceSpec, running_ecs
+from tests.servers.postgres import PASSWORD, postgres
+from tests.shell.daemon import environment
+from tests.sources.airflow_db.world import AirflowWorld
+
+CONFIG = """
+[airflow]
+database_url = "{url}"
+parallelism = {parallelism}
+[aws]
+endpoint_url = "{ecs}"
+[targets.default]
+cluster = "demo"
+service = "workers"
+slots_per_worker = 16
+"""
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+async def airflow(server):
+    world = AirflowWorld(server.url(), "3")
+    await world.create()
+    await world.empty()
+    return world
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Runs the command; gives its exit code and what it wants mended."""
+
+    async def run(url, ecs, parallelism=200):
+        path = tmp_path / "autoscaler.toml"
+        path.write_text(CONFIG.format(url=url, ecs=ecs.url, parallelism=parallelism))
+        command = [sys.executable, "-m", "autoscaler", "check", "--config", str(path), "--json"]
+        done = await anyio.run_process(command, env=environment(), check=False, stderr=subprocess.STDOUT)
+        text = done.stdout.decode()
+        assert PASSWORD not in text
+        wrong = [f"{each['what']} -> {each['remedy']}" for each in json.loads(text) if not each["ok"]]
+        return done.returncode, wrong
+
+    return run
+
+
+@pytest.mark.anyio
+async def test_a_sound_installation_has_nothing_to_mend(check, airflow):
+    """Exit code 0."""
+    async with running_ecs(ServiceSpec(desired=1)) as ecs:
+        assert await check(airflow.url, ecs) == (0, [])
+        assert ecs.writes == []
+
+
+@pytest.mark.anyio
+async def test_everything_wrong_with_the_service_is_found_at_once(check, airflow):
+    """A missing action, a scaling conflict, zone rebalancing, and slots that contradict the workers."""
+    spec = ServiceSpec(
+        desired=1, zone_rebalancing=True, worker_environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "4"}
+    )
+    async with running_ecs(spec) as ecs:
+        ecs.scalable_targets.register()
+        ecs.faults.denied.add("ecs:UpdateTaskProtection")
+        code, wrong = await check(airflow.url, ecs)
+    text = "\n".join(wrong)
+    assert code == 1
+    for part in ("ecs:UpdateTaskProtection", "Application Auto Scaling", "rebalancing", "runs 4 tasks"):
+        assert part in text, text
+    assert len(wrong) == 4
+
+
+@pytest.mark.anyio
+async def test_slots_and_parallelism_are_held_against_what_airflow_does(check, airflow):
+    """20 tasks on one host contradict 16 slots; parallelism 32 cannot fill ten workers."""
+    await airflow.tasks(20, "running", host="worker-1")
+    async with running_ecs(ServiceSpec(desired=1)) as ecs:
+        code, wrong = await check(airflow.url, ecs, parallelism=32)
+    assert code == 1
+    assert "worker-1" in wrong[0]
+    assert "parallelism" in wrong[1]
+    assert len(wrong) == 2
+
+
+@pytest.mark.anyio
+async def test_each_trouble_of_the_database_is_named(check, airflow, server):
+    """A closed port, a wrong password, a missing grant, a silent scheduler, a replica."""
+    user = "CREATE ROLE half LOGIN PASSWORD 'half'"
+    await airflow.execute(user, "GRANT SELECT ON job TO half")
+    async with running_ecs(ServiceSpec(desired=1)) as ecs:
+        for url, expected in (
+            ("postgresql://airflow:x@127.0.0.1:1/airflow", "127.0.0.1"),
+            (server.url(user="half", password="wrong"), "password"),
+            (server.url(user="half", password="half"), "GRANT SELECT ON task_instance"),
+        ):
+            code, wrong = await check(url, ecs)
+            assert code == 1
+            assert expected in wrong[0], wrong
+        await airflow.no_schedulers()
+        await airflow.scheduler(heartbeat_ago=600)
+        _, wrong = await check(airflow.url, ecs)
+        assert "scheduler" in wrong[0], wrong
+        with server.standby() as replica:
+            _, wrong = await check(replica.url(), ecs)
+        assert "replica" in wrong[0] or "recovery" in wrong[0], wrong
+
+
+def test_check_without_any_configuration_says_what_is_missing(tmp_path):
+    """Exit code 2, and the way to an example."""
+    command = [sys.executable, "-m", "autoscaler", "check"]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("AUTOSCALER_")}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "targets is missing" in done.stderr
