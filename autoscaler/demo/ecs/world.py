@@ -17,7 +17,7 @@ from autoscaler.demo.ecs.model import Deployment, Service, ServiceSpec, Status, 
 from autoscaler.demo.ecs.placement import victim, zone_for_launch
 from autoscaler.demo.ecs.processes import PretendProcess, Processes
 
-STOPPED_TASKS_KEPT = 1000
+STOPPED_TASKS_KEPT = 200
 PENDING_AFTER_SHARE = 0.2
 """Of the launch delay: until then a task is PROVISIONING."""
 
