@@ -64,10 +64,13 @@ class Options:
     as_json: bool = False
 
 
-def run_command(options: Options) -> int:
-    """Simulates and prints.  The exit code: 0 done, 1 the run cannot end, 2 wrong usage or trace."""
+def run_command(options: Options, controller: Controller | None = None) -> int:
+    """Simulates and prints.  The exit code: 0 done, 1 the run cannot end, 2 wrong usage or trace.
+
+    `controller`: a ready-made one, such as a daemon's configuration asks for, in place of the options'.
+    """
     try:
-        _run(options)
+        _run(options, controller)
     except SimulationError as error:
         return _fail(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:  # a policy's, a price's, a bound's
@@ -80,13 +83,13 @@ def _fail(error: Exception, code: int) -> int:
     return code
 
 
-def _run(options: Options) -> None:
+def _run(options: Options, controller: Controller | None) -> None:
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if options.seed is None else options.seed
     if seed < 0:
         raise ValueError(f"seed: expected a whole number, 0 or more, got {seed}")
     options = replace(options, seed=seed)
     print(f"seed {seed}", file=sys.stderr if options.as_json else sys.stdout, flush=True)
-    price, controller = parse(options.price), controller_of(options)
+    price, controller = parse(options.price), controller or controller_of(options)
     launch = LaunchDelay(options.launch, options.launch_spread)
     service = ServiceModel(options.slots, launch, options.slot_tail, options.retry_delay)
     trace = read_trace(options.trace)

@@ -1,0 +1,180 @@
+"""Subcommands that need no Airflow: simulate, demo, policies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autoscaler.cli.common import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    JsonOption,
+    app,
+    fail,
+    load_settings,
+    needs,
+    policies_app,
+    policy_of,
+)
+
+if TYPE_CHECKING:
+    from autoscaler.core.controller import Controller
+    from simulations.command import Options
+    from simulations.laws import LawResult
+
+
+@policies_app.command("list")
+def policies_list() -> None:
+    """Name the policies that are built in or installed."""
+    from policies import catalog
+
+    for name in catalog.names():
+        summary = (catalog.find(name).__doc__ or "").strip().splitlines()
+        typer.echo(f"{name:<20} {summary[0] if summary else ''}")
+
+
+@policies_app.command("check")
+def policies_check(
+    policy: Annotated[str, typer.Argument(help="A name, 'pkg.mod:Class', or a TOML table with its fields.")],
+    examples: Annotated[int, typer.Option(min=1, help="Random situations tried per law.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Try the laws that every policy must keep on one; exit code 1 if one is broken.
+
+    Example: autoscaler policies check my_policies:Headroom
+    """
+    needs("simulate", "hypothesis")
+    from policies.catalog import PolicyError
+    from simulations.laws import check_policy
+
+    sys.path.insert(0, "")  # a policy of one's own usually lies in the working directory
+    try:
+        results = check_policy(policy_of(policy), examples)
+    except PolicyError as error:
+        fail(str(error), EXIT_USAGE)
+    _print_laws(results, as_json=as_json)
+    if not all(result.ok for result in results):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_laws(results: list[LawResult], *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results], indent=2))
+        return
+    width = max(len(result.name) for result in results)
+    for result in results:
+        typer.echo(f"{'keeps ' if result.ok else 'BREAKS'}  {result.name:<{width}}  {result.detail}")
+
+
+@app.command()
+def simulate(
+    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="A name, 'pkg.mod:Class', or a TOML table: '{name = \"mwaa\", idle_seconds = 60}'."
+        ),
+    ] = "mwaa",
+    minimum: Annotated[int, typer.Option("--min", min=0, help="Fewest workers.")] = 1,
+    maximum: Annotated[int, typer.Option("--max", min=1, help="Most workers.")] = 10,
+    slots: Annotated[int, typer.Option(min=1, help="Tasks a worker runs at a time.")] = 16,
+    scale_in: Annotated[str | None, typer.Option(help="The policy's mode: when-idle or continuous.")] = None,
+    tick: Annotated[float, typer.Option(help="Seconds between two decisions.")] = 30.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of everything random; drawn and printed if not given.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="Only the tasks of this queue.")] = None,
+    launch: Annotated[float, typer.Option(help="Median seconds until a new worker takes tasks.")] = 59.0,
+    launch_spread: Annotated[
+        float, typer.Option(help="Spread of its logarithm; 0: always the median.")
+    ] = 0.2,
+    slot_tail: Annotated[float, typer.Option(help="Seconds a slot stays taken after its task.")] = 0.0,
+    retry_delay: Annotated[
+        float, typer.Option(help="Seconds until a task lost with its worker is queued.")
+    ] = 600.0,
+    price: Annotated[
+        str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")
+    ] = "x86:2:4",
+    log: Annotated[Path | None, typer.Option(help="Write every decision here, a JSON line each.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Take policy, guards, bounds, slots from this file."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="Which target of that file.")] = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Play a task trace against a policy in virtual time, with the daemon's own decision code.
+
+    Example: autoscaler simulate trace.parquet --policy mwaa --min 1 --max 50 --slots 16
+    Example: autoscaler simulate trace.parquet --config autoscaler.toml
+    """
+    needs("simulate", "polars")
+    from simulations.command import Options, run_command
+
+    sys.path.insert(0, "")
+    options = Options(
+        trace=trace,
+        slots=slots,
+        policy=policy_of(policy),
+        scale_in=scale_in,
+        minimum=minimum,
+        maximum=maximum,
+        tick=tick,
+        seed=seed,
+        queue=queue,
+        launch=launch,
+        launch_spread=launch_spread,
+        slot_tail=slot_tail,
+        retry_delay=retry_delay,
+        price=price,
+        log=log,
+        as_json=as_json,
+    )
+    if config is None:
+        raise typer.Exit(run_command(options))
+    raise typer.Exit(run_command(*_as_configured(options, config, target)))
+
+
+def _as_configured(options: Options, config: Path, name: str) -> tuple[Options, Controller]:
+    """The options and the controller as the daemon would have them."""
+    from dataclasses import replace
+
+    from autoscaler.wiring import controller_of
+
+    settings = load_settings(config)
+    if name not in settings.targets:
+        fail(f"{config}: there is no target {name!r}; it has {', '.join(settings.targets)}", EXIT_USAGE)
+    target = settings.targets[name]
+    same = replace(
+        options,
+        policy=target.policy,
+        scale_in=None,
+        minimum=target.minimum,
+        maximum=target.maximum,
+        slots=target.slots,
+        tick=target.interval_seconds,
+    )
+    return same, controller_of(target, settings)
+
+
+@app.command()
+def demo(
+    plot: Annotated[
+        Path | None, typer.Option(help="Where the picture goes; default ./demo-TIME.png.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the load and the launches.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch the real daemon size a fleet of real processes for two minutes, on this machine alone.
+
+    Needs the extra 'demo'.  Exit code 0 if the fleet went out and came back and no task was lost.
+    """
+    from autoscaler.demo.command import demo as play
+
+    raise typer.Exit(play(as_json=as_json, plot=plot, seed=seed))
