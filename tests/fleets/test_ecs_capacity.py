@@ -244,13 +244,42 @@ async def test_clients_that_cannot_be_made(monkeypatch, region, endpoint, why):
             pytest.fail("made")
 
 
-async def test_a_rival_question_without_answer_costs_no_reading(ecs, clients, clock):
-    """It is given up early, and counts as perhaps."""
+async def test_a_rival_question_without_answer_costs_no_reading(ecs, aws_session, clock):
+    """It is given up after three seconds although a read may take longer, and counts as perhaps."""
     ecs.faults.inject("DescribeScalableTargets", Fault.HANG, times=None)
-    fleet = EcsFleet(clients, "demo", "workers", clock=clock)
-    capacity = await fleet.capacity(list_workers=False)
+    async with ecs_clients("us-east-1", ecs.url, session=aws_session) as patient:
+        capacity = await EcsFleet(patient, "demo", "workers", clock=clock).capacity(list_workers=False)
     assert capacity.desired == 3
-    assert capacity.contested_by.startswith("perhaps Application Auto Scaling")
+    assert capacity.contested_by.endswith("(it cannot be asked: no answer in 3 s)")
+
+
+@pytest.mark.parametrize("field", ["taskArn", "lastStatus"])
+async def test_a_worker_without_a_used_field_is_no_worker(ecs, fleet, field):
+    """Then nobody is listed: better none than a wrong one."""
+
+    def without(answer):
+        for task in answer["tasks"]:
+            del task[field]
+        return answer
+
+    ecs.faults.alter("DescribeTasks", without)
+    assert (await fleet.capacity(list_workers=True)).workers is None
+
+
+async def test_a_worker_told_to_stop_is_left_out_at_once(ecs, fleet):
+    """Its desired status counts, though it still runs."""
+    first, *_ = ecs.world.service().wanted
+
+    def told(answer):
+        for task in answer["tasks"]:
+            if task["taskArn"] == first.arn:
+                task["desiredStatus"] = "STOPPED"
+        return answer
+
+    ecs.faults.alter("DescribeTasks", told)
+    workers = (await fleet.capacity(list_workers=True)).workers
+    assert len(workers) == 2
+    assert first.arn not in workers.ids
 
 
 @pytest.mark.parametrize("minutes", [0, 2881])
