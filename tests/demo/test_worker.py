@@ -1,6 +1,7 @@
 """Workers and the played scheduler on a real PostgreSQL, their clock moved by hand."""
 
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,13 +11,11 @@ import pytest
 
 from autoscaler.demo.children import DemoError, children
 from autoscaler.demo.load import Airflow, playing_airflow
-from autoscaler.demo.postgres import running_postgres
+from autoscaler.demo.postgres import copied_programs, installed_programs, running_postgres
 from autoscaler.demo.script import Arrival
 from autoscaler.demo.worker import Worker
 from autoscaler.sources.airflow_db.credentials import fixed
 from autoscaler.sources.airflow_db.database import AirflowDatabase
-
-pytestmark = pytest.mark.anyio
 
 
 class Clock:
@@ -45,6 +44,7 @@ async def _worker(url: str, host: str, clock: Clock, slots: int = 4) -> AsyncIte
         await connection.close()
 
 
+@pytest.mark.anyio
 async def test_workers_share_the_queue_and_stop_warmly(folder):
     """No task twice, never more than the slots; after the stop the running ones end and nothing is taken.
 
@@ -81,6 +81,7 @@ async def test_workers_share_the_queue_and_stop_warmly(folder):
         assert all(fate.done and fate.wait_seconds >= 0 for fate in fates)
 
 
+@pytest.mark.anyio
 async def test_a_task_whose_worker_is_gone_is_not_done(folder):
     """It stays as running as Airflow would leave it: that is a lost task."""
     clock = Clock()
@@ -93,6 +94,7 @@ async def test_a_task_whose_worker_is_gone_is_not_done(folder):
         assert [fate.wait_seconds is None for fate in fates] == [False, True]
 
 
+@pytest.mark.anyio
 async def test_a_folder_too_deep_for_a_socket_is_named(folder):
     """PostgreSQL's own message comes too late and says less."""
     deep = folder / ("d" * 90)
@@ -102,6 +104,7 @@ async def test_a_folder_too_deep_for_a_socket_is_named(folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+@pytest.mark.anyio
 async def test_a_folder_that_only_root_can_enter_is_named(folder):
     """With both ways out."""
     closed = folder / "closed"
@@ -109,3 +112,11 @@ async def test_a_folder_that_only_root_can_enter_is_named(folder):
     with children() as starter, pytest.raises(DemoError, match=r"nobody cannot reach .* set TMPDIR"):
         async with running_postgres(starter, closed / "pg"):
             pass
+
+
+def test_the_programs_run_from_a_copy(tmp_path):
+    """Where root's own folders are closed to the user that PostgreSQL needs."""
+    copy = copied_programs(installed_programs().parent, tmp_path / "programs", None)
+    for program in ("initdb", "postgres"):
+        done = subprocess.run([copy / program, "--version"], capture_output=True, check=True)
+        assert b"PostgreSQL" in done.stdout
