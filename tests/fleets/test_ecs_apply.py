@@ -1,10 +1,8 @@
 """What the ECS fleet writes, over HTTP: in which order, how often, and what each answer means."""
 
 import pytest
-from structlog.testing import capture_logs
 
 from autoscaler.demo.ecs import Fault, LoopbackEcs, ServiceSpec, running_ecs
-from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsFleet, ecs_clients
 from policies.model import Applied, Refused, Unknown
 from tests.fleets.hand_clock import decision
@@ -283,31 +281,3 @@ async def test_a_protected_worker_never_leaves(ecs, seen):
     first, *_ = ids(ecs)
     assert await seen.apply(decision(0, protected=[first])) == Applied(0)
     assert ids(ecs) == [first]
-
-
-class TestDryRun:
-    """Reads for real, writes nothing."""
-
-    @pytest.fixture
-    def lines(self):
-        with capture_logs() as lines:
-            yield lines
-
-    async def test_it_reads_and_never_writes(self, ecs, fleet, lines):
-        """Whatever is decided, no call asks for a change."""
-        dry = DryRun(fleet, "etl")
-        assert (await dry.capacity(list_workers=True)).desired == 3
-        assert await dry.apply(decision(9, protected=["a"], released=["b"])) is None
-        assert await dry.apply(decision(None)) is None
-        assert ecs.writes == []
-
-    async def test_it_says_once_what_it_would_have_done(self, fleet, lines):
-        """Repeated only when it changes."""
-        dry = DryRun(fleet, "etl")
-        for each in (decision(None), decision(9), decision(9), decision(8), decision(None), decision(8)):
-            await dry.apply(each)
-        assert [(line["event"], line["target"], line["desired"]) for line in lines] == [
-            ("would_write", "etl", 9),
-            ("would_write", "etl", 8),
-            ("would_write", "etl", 8),
-        ]
