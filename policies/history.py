@@ -16,7 +16,7 @@ from policies.model import Capacity, Demand, FloatArray, Observation, Unavailabl
 COLUMNS = ("at", "queued", "running", "oldest_wait", "scheduled", "desired", "pending", "ready")
 _NUMBER = {name: number for number, name in enumerate(COLUMNS)}
 _NAN = float("nan")
-_UNREAD: tuple[float, float, float, float] = (_NAN, _NAN, _NAN, _NAN)
+_UNREAD = (_NAN, _NAN, _NAN, _NAN)
 
 
 class _Buffer:
@@ -118,17 +118,25 @@ class History:
 
     def _view(self, buffer: _Buffer, start: int, stop: int, latest: Observation | None) -> History:
         view = object.__new__(History)
-        view.bound = self.bound
-        view.latest = latest
+        view.bound, view.latest = self.bound, latest
         view._buffer, view._start, view._stop = buffer, start, stop
         return view
 
 
 def _row(observation: Observation) -> tuple[float, ...]:
     demand, capacity = observation.demand, observation.capacity
-    load = size = _UNREAD
-    if isinstance(demand, Demand):
-        load = (demand.queued, demand.running, demand.oldest_wait_seconds, demand.scheduled)
+    desired = pending = ready = _NAN
     if isinstance(capacity, Capacity):
-        size = (capacity.desired, capacity.pending, capacity.running, _NAN)
-    return (observation.at, *load, *size[:3])
+        desired, pending, ready = capacity.desired, capacity.pending, capacity.running
+    if not isinstance(demand, Demand):
+        return (observation.at, *_UNREAD, desired, pending, ready)
+    return (
+        observation.at,
+        demand.queued,
+        demand.running,
+        demand.oldest_wait_seconds,
+        demand.scheduled,
+        desired,
+        pending,
+        ready,
+    )

@@ -107,12 +107,11 @@ class Controller:
             drain.wants_workers,
             alarms,
         )
-        demand = context.demand
-        # Only a whole reading and a valid opinion of it say how little would be enough.
-        informed = isinstance(demand, Demand) and demand.whole and 0 <= proposal.trail[0].workers < INFINITY
-        return after_decision(
-            state, wish, at, self.guards.stabilization, drain.ours, informed=informed
-        ), decision
+        stabilization, informed = self.guards.stabilization, False
+        if stabilization is not None and isinstance(context.demand, Demand):
+            # Only a whole reading and a valid opinion of it say how little would be enough.
+            informed = context.demand.whole and 0 <= proposal.trail[0].workers < INFINITY
+        return after_decision(state, wish, at, stabilization, drain.ours, informed=informed), decision
 
 
 def _credible(observation: Observation, max_age_seconds: float) -> Demand | Unavailable:

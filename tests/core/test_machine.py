@@ -63,7 +63,7 @@ class Target(RuleBasedStateMachine):
         assert len(state.history) <= self.play.controller.history_bound
         assert len(state.ownership.expected) <= 4
         assert len(state.ownership.foreign_at) <= 3600
-        assert all(self.play.at - move.at < guards.rate_period_seconds + 3600 for move in state.moves)
+        assert all(state.moves[-1].at - move.at <= guards.rate_period_seconds for move in state.moves)
         for wishes in (state.lows, state.highs):
             sizes = [size for _, size in wishes.entries]
             assert len(set(sizes)) == len(sizes)
