@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit lock clean
+.PHONY: setup demo test lint types contracts unit docs lock clean
 
 setup: .venv/.ready
 
@@ -37,6 +37,10 @@ contracts: setup
 
 unit: setup
 	$(BIN)/pytest -n 2 --cov --cov-report=
+
+docs: setup
+	$(BIN)/python -c "from pathlib import Path; from autoscaler.reference import refreshed; \
+	  page = Path('README.md'); page.write_text(refreshed(page.read_text()))"
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -128,3 +129,13 @@ def _section(annotation: Any) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
+
+
+def refreshed(readme: str) -> str:
+    """A README with the tables between its markers made anew.  Raises `ValueError` if a marker is missing."""
+    for name, table in (("settings", settings_table()), ("metrics", metrics_table())):
+        opening, closing = re.search(rf"<!-- {name}:.*-->\n", readme), f"<!-- /{name} -->"
+        if opening is None or closing not in readme:
+            raise ValueError(f"the README has no place for the table of {name}")
+        readme = f"{readme[: opening.end()]}{table}\n{readme[readme.index(closing) :]}"
+    return readme
