@@ -133,3 +133,11 @@ def test_demand_back_undoes_the_way_in():
     clock.sees(5, workers=listing([5.0, 0.0, 0.0])).expects(None, Reason.PROTECTING, protected="a")
     clock.after(10).sees(60).expects(6, Reason.DEMAND)
     assert not clock.decision.wants_workers
+
+
+def test_a_worker_of_whom_nothing_is_known_counts_as_busy():
+    """The witness spoke, but not of b: it is protected like the busy ones."""
+    clock = told(desired=3)
+    clock.sees(5, workers=listing([5.0, UNKNOWN, 0.0])).expects(None, Reason.PROTECTING, protected="ab")
+    kept = listing([5.0, UNKNOWN, 0.0], [NOON + 3600, NOON + 3600, 0.0])
+    clock.after(10).sees(5, workers=kept).expects(2, Reason.WORKERS_HELD)

@@ -1,6 +1,6 @@
 """The laws, for every policy of the catalogue and every guard chain; and that they can be broken."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
-from autoscaler.core.guards import Bounds, GuardChain
+from autoscaler.core.guards import Bounds, GuardChain, Rate, RateLimit, RateRule, RateSelect, RateUnit
 from policies.catalog import BUILT_IN, PolicyError, build
 from policies.history import History
 from policies.model import Demand, Reason, Recommendation
@@ -48,6 +48,22 @@ def test_every_policy_keeps_every_law(specification: dict[str, Any]):
 @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_every_guard_chain_keeps_every_invariant(policy, guards, events):
     plays(policy, guards, events)
+
+
+RATE = Rate((RateRule(3, 60.0), RateRule(50, 30.0, RateUnit.PERCENT)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([10.0, 20.0, 60.0]), st.integers(0, 300)), min_size=6, max_size=30),
+    st.sampled_from([RateSelect.MAX, RateSelect.MIN]),
+)
+@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_no_move_is_faster_than_its_rate(steps, select):
+    """A load that changes faster than the fleet may: every period holds."""
+    guards = GuardChain(
+        Bounds(0, 30), rate=RateLimit(replace(RATE, select=select), replace(RATE, select=select))
+    )
+    plays(build(FOLLOWING, 16), guards, [Look(seconds, queued=load) for seconds, load in steps])
 
 
 def test_applying_a_decision_twice_changes_nothing():
