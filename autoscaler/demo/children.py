@@ -58,10 +58,11 @@ class Child:
         return self._process.poll()
 
     def require_alive(self) -> None:
-        """Raises `DemoError`, with the end of the log, if it has ended."""
+        """Raises `DemoError`, with its last words, if it has ended."""
         if self.exit_code is not None:
-            end = self.log.read_text(errors="replace").strip().splitlines()[-LOG_LINES_SHOWN:]
-            said = " | ".join(end) or "it printed nothing"
+            lines = self.log.read_text(errors="replace").splitlines()
+            words = [line for line in lines if not line.startswith("{")]  # events are no complaint
+            said = " | ".join(words[-LOG_LINES_SHOWN:]) or "it did not say why"
             raise DemoError(f"{self.name} ended with exit code {self.exit_code}: {said}")
 
     async def wait(self) -> int:

@@ -115,7 +115,7 @@ def _mark(axes: Axes, story: Story, choice: Choice) -> None:
         return
     out = choice.desired > choice.current
     axes.annotate(
-        f"{choice.current} → {choice.desired} {choice.reason.replace('_', ' ')}",
+        f"{choice.current} → {choice.desired}{' ' if out else chr(10)}{choice.reason.replace('_', ' ')}",
         (choice.at - story.started_at, choice.desired if out else (choice.current + choice.desired) / 2),
         xytext=(-5 if out else 5, 0),
         textcoords="offset points",

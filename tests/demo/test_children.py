@@ -40,7 +40,7 @@ async def test_a_child_is_a_session_of_its_own(tmp_path):
 async def test_an_early_end_is_told_with_the_last_words(tmp_path):
     """One line: who, how, and what it printed."""
     with children() as starter:
-        command = [sys.executable, "-c", "print('no such port'); raise SystemExit(3)"]
+        command = [sys.executable, "-c", "print('{}'); print('no such port'); raise SystemExit(3)"]
         async with starter.running("the daemon", command, tmp_path / "log") as child:
             assert await child.wait() == 3
             with pytest.raises(DemoError, match="the daemon ended with exit code 3: no such port"):
