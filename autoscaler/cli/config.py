@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import typer
 
@@ -38,7 +39,9 @@ class Table(StrEnum):
 
 
 @config_app.command("table")
-def config_table(which: Table = Table.SETTINGS) -> None:
+def config_table(
+    which: Annotated[Table, typer.Argument(help="Which table.")] = Table.SETTINGS,
+) -> None:
     """Print the Markdown table of all settings, or of all metrics."""
     from autoscaler.reference import metrics_table, settings_table
 

@@ -1,0 +1,151 @@
+"""The command line as a person and a script use it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from autoscaler.cli import app
+
+TRACE = "task_key,queued_at,duration_s\n" + "".join(f"t{row},{row % 7},{20 + row}\n" for row in range(40))
+CONFIG = """
+[airflow]
+database_url = "sqlite:///airflow.db"
+[targets.default]
+cluster = "c"
+service = "s"
+slots_per_worker = 2
+max_workers = 5
+policy = {name = "mwaa", scale_in = "continuous"}
+"""
+OWN_POLICY = '''
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from policies.history import History
+from policies.model import Reason, Recommendation
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Always the same."""
+
+    workers: int = 3
+    monotone: ClassVar[bool] = True
+    window_seconds: ClassVar[float] = 0.0
+    memory_type: ClassVar[Any] = None
+
+    def initial(self) -> None:
+        """Nothing."""
+
+    def recommend(self, memory: None, history: History) -> tuple[None, Recommendation]:
+        """The same."""
+        return None, Recommendation(self.workers, Reason.SCHEDULE)
+
+
+@dataclass(frozen=True)
+class Contrary(Steady):
+    """Says monotone and is not."""
+
+    def recommend(self, memory: None, history: History) -> tuple[None, Recommendation]:
+        load = getattr(history.latest.demand, "load", 0.0)
+        return None, Recommendation(max(0.0, 100.0 - load), Reason.DEMAND)
+'''
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working directory with a trace, a configuration and a policy of one's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trace.csv").write_text(TRACE)
+    (tmp_path / "autoscaler.toml").write_text(CONFIG)
+    (tmp_path / "own_policies.py").write_text(OWN_POLICY)
+    return tmp_path
+
+
+def command(*words):
+    return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+def test_simulate_log_and_explain_fit_together():
+    """The simulator's decision log is what `explain` reads: same records, same words."""
+    done = command("simulate", "trace.csv", "--slots", "2", "--seed", "1", "--log", "log.jsonl", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["tasks"] == 40
+    shown = command("explain", "--log", "log.jsonl", "-n", "3")
+    assert shown.exit_code == 0
+    assert shown.stdout.count("simulation:") == 3
+    assert "waiting_for_idle" in shown.stdout or "at_minimum" in shown.stdout
+    lines = command("explain", "--log", "log.jsonl", "-n", "2", "--json").stdout.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["decision"] * 2
+
+
+def test_simulate_takes_a_daemons_configuration():
+    """Policy, guards, bounds, slots and interval are the daemon's."""
+    done = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--seed", "1", "--json")
+    assert json.loads(done.stdout)["peak_workers"] == 5
+    wrong = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--target", "other")
+    assert (wrong.exit_code, "it has default" in wrong.stderr) == (2, True)
+
+
+def test_a_policy_of_ones_own_is_simulated_checked_and_refused():
+    """By its dotted name from the working directory; the law it breaks is named."""
+    table = '{name = "own_policies:Steady", workers = 2}'
+    done = command("simulate", "trace.csv", "--slots", "4", "--seed", "1", "--policy", table, "--json")
+    assert json.loads(done.stdout)["peak_workers"] == 2
+    assert command("policies", "check", "own_policies:Steady", "--examples", "5").exit_code == 0
+    broken = command("policies", "check", "own_policies:Contrary", "--examples", "20")
+    assert broken.exit_code == 1
+    assert "BREAKS  more demand never lowers the wish" in broken.stdout
+    verdicts = json.loads(
+        command("policies", "check", "own_policies:Contrary", "--examples", "5", "--json").stdout
+    )
+    assert {each["ok"] for each in verdicts} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("policies", "check", "nobody"), "there is no policy 'nobody'"),
+        (("simulate", "trace.csv", "--policy", "{name = "), "not a TOML table"),
+        (("simulate", "trace.csv", "--policy", "own_policies:Missing"), "cannot be imported"),
+        (("simulate", "none.csv"), "none.csv"),
+        (("explain", "--log", "none.jsonl"), "none.jsonl: cannot be read"),
+        (("explain", "--log", "trace.csv"), "trace.csv, line 1: not JSON"),
+        (("run", "-c", "none.toml"), "none.toml: there is no such file"),
+    ],
+)
+def test_wrong_usage_has_one_line_and_code_2(words, message):
+    """And no traceback."""
+    done = command(*words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("status",), ("explain",)])
+def test_without_a_daemon_the_asking_commands_say_so(words):
+    """Exit code 1, the address, and what to do."""
+    done = command(*words, "--url", "http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert "no daemon answers at http://127.0.0.1:1" in done.stderr
+
+
+def test_help_lists_every_command_and_the_schema_is_json():
+    """What a newcomer types first."""
+    text = command("--help").stdout
+    for name in ("run", "check", "status", "explain", "simulate", "demo", "config", "policies"):
+        assert name in text
+    assert json.loads(command("config", "schema").stdout)["title"] == "Settings"
+    assert "| `mode` |" in command("config", "table").stdout
+    assert "autoscaler_acting" in command("config", "table", "metrics").stdout
+    assert "mwaa" in command("policies", "list").stdout
+
+
+def test_a_closed_pipe_is_no_error():
+    """`autoscaler config table | head -1` prints no traceback."""
+    piped = f"{sys.executable} -m autoscaler config table | head -1"
+    done = subprocess.run(piped, shell=True, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
