@@ -75,7 +75,7 @@ class Target(RuleBasedStateMachine):
 
 TestTarget = Target.TestCase
 TestTarget.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=30,
     deadline=None,
     database=None,
