@@ -142,7 +142,7 @@ async def test_an_ecs_that_goes_and_comes_back_costs_held_ticks_and_no_restart(c
         assert sizes(ecs) == []
         ecs.faults.clear()
         await daemon.decided(decision="out", workers=6)
-    assert sizes(ecs) == [6]
+        await until(lambda: sizes(ecs) == [6])
 
 
 @pytest.mark.anyio
