@@ -34,7 +34,8 @@ def demo(
     """Plays the script and shows it; the process's exit code.
 
     `plot`: where the PNG goes, by default `demo-<time>.png` here.  With `as_json` standard output gets
-    one JSON document at the end and nothing else; the show goes to standard error.
+    one JSON document at the end and nothing else; the show goes to standard error.  `seed` is that of
+    the tasks' durations and of the launch delays.
     0: the fleet went out and came back and no task was lost; 1: it did not; 2: it cannot be tried
     here; 130: ended by Ctrl-C, with nothing left running.
     """

@@ -99,7 +99,7 @@ async def play(script: Script, seed: int, say: Say, show: Show) -> Outcome:
     within an exception group.
     """
     arrivals = script.arrivals(seed)
-    async with staged(script, say) as stage:
+    async with staged(script, seed, say) as stage:
         await stage.ready(script)
         story = Story(script, len(arrivals), time.time())
         started = anyio.current_time()
@@ -117,7 +117,7 @@ async def play(script: Script, seed: int, say: Say, show: Show) -> Outcome:
 
 
 @asynccontextmanager
-async def staged(script: Script, say: Say) -> AsyncIterator[Stage]:
+async def staged(script: Script, seed: int, say: Say) -> AsyncIterator[Stage]:
     """Database, scheduler, ECS with its workers, and the daemon; all gone at the end."""
     async with AsyncExitStack() as stack:
         stack.enter_context(own_environment())
@@ -127,7 +127,7 @@ async def staged(script: Script, say: Say) -> AsyncIterator[Stage]:
         url = await stack.enter_async_context(running_postgres(starter, folder / "postgres"))
         airflow = await stack.enter_async_context(playing_airflow(url))
         say("starting a loopback ECS whose tasks are processes")
-        ecs = await stack.enter_async_context(running_ecs(_service(script, url)))
+        ecs = await stack.enter_async_context(running_ecs(_service(script, url), seed=seed))
         say("starting the daemon")
         daemon = await stack.enter_async_context(running_daemon(starter, folder, script, url, ecs.url))
         say("waiting for the first worker and the first decision")

@@ -24,7 +24,7 @@ class Phase(StrEnum):
     QUIET = "nothing to do"
     LAUNCHING = "workers are being launched"
     DRAINING = "the queue drains"
-    FINISHING = "the last tasks run"
+    SERVED = "every task has a slot"
     IDLE = "no load: the policy waits before it goes in"
     STOPPING = "workers stop"
     BACK = "back at the minimum"
@@ -136,4 +136,4 @@ class Story:
 def _under_load(now: Sample) -> Phase:
     if now.count(WorkerState.RUNNING) < now.desired:
         return Phase.LAUNCHING
-    return Phase.DRAINING if now.queued else Phase.FINISHING
+    return Phase.DRAINING if now.queued else Phase.SERVED

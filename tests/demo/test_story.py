@@ -73,7 +73,7 @@ def test_phases_follow_load_and_fleet():
         Phase.BACK,
     ]
     story.add(sample(9, (0, 2, 18), 1, workers(1)), [])
-    assert story.phase is Phase.FINISHING
+    assert story.phase is Phase.SERVED
     assert Story(SHORT, 20, 0.0).phase is Phase.QUIET
 
 
