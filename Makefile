@@ -37,6 +37,8 @@ contracts: setup
 
 unit: setup
 	$(BIN)/pytest -n 2 --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=100 --include='policies/*,autoscaler/core/*'
 
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from autoscaler.reference import refreshed; \

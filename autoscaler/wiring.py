@@ -74,6 +74,7 @@ def controller_of(target: Target, settings: Settings) -> Controller:
         ),
         respect=Respect(guards.foreign_quiet_seconds),
         demand_max_age_seconds=target.demand_max_age_seconds,
+        observing=settings.mode is Mode.OBSERVE,
     )
 
 

@@ -160,7 +160,7 @@ def _as_configured(options: Options, config: Path, name: str) -> tuple[Options, 
         slots=target.slots,
         tick=target.interval_seconds,
     )
-    return same, controller_of(target, settings)
+    return same, replace(controller_of(target, settings), observing=False)
 
 
 @app.command()

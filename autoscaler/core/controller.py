@@ -11,7 +11,7 @@ from autoscaler.core.ownership import Respect, hands_off
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.remember import after_decision, after_observation, after_write, blindly
 from autoscaler.core.rollout import during_rollout
-from autoscaler.core.state import State
+from autoscaler.core.state import Ownership, State
 from policies.history import History
 from policies.model import (
     NOBODY,
@@ -27,6 +27,7 @@ from policies.model import (
 )
 
 NO_DATA = NoData()
+NOBODYS = Ownership()
 INFINITY = float("inf")
 
 
@@ -42,6 +43,9 @@ class Controller:
     demand_max_age_seconds: float = 120.0
     """Demand measured longer ago is no data."""
     history_bound: int = 1024
+    observing: bool = False
+    """Nobody carries the decisions out.  Then whoever does set the size intrudes on nothing, and a
+    scale-in is shown as if the protections that it needs had been set."""
 
     def initial(self) -> State:
         """The state before the first observation."""
@@ -65,7 +69,9 @@ class Controller:
         state = after_observation(
             state, observation, capacity, demand, memory, history, self.watch.slots_per_worker
         )
-        context = Context(at, observation, demand, capacity, capacity.desired, state)
+        if self.observing:
+            state = state._replace(ownership=NOBODYS)
+        context = Context(at, observation, demand, capacity, capacity.desired, state, self.observing)
         proposal, wish = self._proposed(recommendation, context)
         return self._decided(proposal, wish, context)
 
@@ -92,7 +98,7 @@ class Controller:
     def _decided(self, proposal: Proposal, wish: int, context: Context) -> tuple[State, Decision]:
         at, current, state = context.at, context.current, context.state
         alarms = self.watch.alarms(context)
-        off = hands_off(context)
+        off = None if self.observing else hands_off(context)
         if off is not None:
             drain = Drain(proposal.to("ownership", current, *off), state.protected)
         else:

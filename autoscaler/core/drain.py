@@ -116,7 +116,7 @@ def _protect_then_lower(proposal: Proposal, context: Context, workers: Workers) 
     rows = _Rows.of(workers, context)
     ours, released = rows.ours(), rows.releasable()
     unsafe = rows.busy & ~(workers.protected_until > context.at + RENEW_SECONDS)
-    if unsafe.any():
+    if unsafe.any() and not context.observing:
         note = f"{int(unsafe.sum())} busy workers to protect first"
         held = _hold(proposal, context, Reason.PROTECTING, note)
         # Whoever was protected by somebody else stays theirs; we only prolong it.

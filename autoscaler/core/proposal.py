@@ -43,6 +43,8 @@ class Context(NamedTuple):
     current: int
     """The observed desired count."""
     state: State
+    observing: bool = False
+    """Nobody carries the decision out."""
 
 
 class Guard(Protocol):

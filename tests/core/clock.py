@@ -55,11 +55,12 @@ class Clock:
     desired: int = 5
     at: float = NOON
     acts: bool = True
+    observing: bool = False
     last_write: LastWrite = None
     decision: Decision | None = None
 
     def __post_init__(self) -> None:
-        self.controller = Controller(self.policy, self.guards, self.watch)
+        self.controller = Controller(self.policy, self.guards, self.watch, observing=self.observing)
         self.state = self.controller.initial()
 
     def after(self, seconds: float = 0.0, minutes: float = 0.0) -> Self:
@@ -136,6 +137,6 @@ class Clock:
 
 def told(**configuration: Any) -> Clock:
     """A story under these guards, with `desired` workers at its start."""
-    names = ("policy", "watch", "desired", "acts", "at")
+    names = ("policy", "watch", "desired", "acts", "observing", "at")
     own = {name: configuration.pop(name) for name in names if name in configuration}
     return Clock(guards=GuardChain(**({"bounds": Bounds(1, 20)} | configuration)), **own)

@@ -9,7 +9,7 @@ from policies.model import (
     Rollout,
     Unknown,
 )
-from tests.core.clock import told
+from tests.core.clock import listing, told
 
 
 def test_a_foreign_write_is_believed_at_second_sight_and_respected_for_five_minutes():
@@ -108,3 +108,18 @@ def test_a_failed_deployment_is_no_reason_to_ask_for_more():
     clock = told(desired=0)
     clock.sees(80, capacity={"rollout": Rollout.FAILED}).expects(None, Reason.DEPLOYMENT_FAILED)
     assert "deployment_failed" in clock.alarms()
+
+
+def test_an_observer_is_not_fought_by_whoever_does_set_the_size():
+    """Another autoscaler goes on sizing the service; what we would do is told all the same."""
+    clock = told(observing=True, acts=False)
+    contested = {"contested_by": "an Application Auto Scaling target"}
+    for desired in (2, 7, 3, 8, 4):
+        clock.after(10).sees(90, desired=desired, capacity=contested).expects(9, Reason.DEMAND)
+    assert set(clock.alarms()) == {"contested"}
+
+
+def test_an_observer_shows_a_scale_in_as_if_its_protections_were_set():
+    """Nobody sets them, so waiting for them would hide what comes next."""
+    clock = told(observing=True, acts=False)
+    clock.sees(20, workers=listing([5.0, 5.0, 5.0, 0.0, 0.0])).expects(3, Reason.WORKERS_HELD)
