@@ -21,9 +21,12 @@ def after_write(state: State, last_write: LastWrite, at: float, rate_period_seco
     if not isinstance(last_write, Applied | Unknown) or last_write.desired is None or state.current is None:
         return state._replace(ownership=ownership)
     move = Move(state.seen_at, state.current, last_write.desired)
+    moves = state.moves
+    if rate_period_seconds:
+        moves = (*(each for each in moves if at - each.at < rate_period_seconds), move)
     return state._replace(
         ownership=ownership,
-        moves=(*(each for each in state.moves if at - each.at < rate_period_seconds), move),
+        moves=moves,
         scaled_out_at=move.at if move.workers > 0 else state.scaled_out_at,
         scaled_in_at=move.at if move.workers < 0 else state.scaled_in_at,
     )
