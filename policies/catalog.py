@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from policies.combine import HighestOf, ScheduledFloor
-from policies.model import Policy
 from policies.mwaa import ENVIRONMENT_CLASSES, Mwaa
+from policies.policy import Policy
 
 ENTRY_POINT_GROUP = "autoscaler.policies"
 

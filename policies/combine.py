@@ -13,7 +13,8 @@ from annotated_types import Ge, Gt
 from croniter import CroniterBadDateError, croniter
 
 from policies.history import History
-from policies.model import Capacity, Policy, Reason, Recommendation
+from policies.model import Capacity, Reason, Recommendation
+from policies.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from policies.history import History
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -234,36 +231,6 @@ class Recommendation:
     workers: float
     because: Reason
     note: str = ""
-
-
-class Policy(Protocol):
-    """Recommends a number of workers from the history.  Pure: whatever it remembers is a value.
-
-    A policy is a frozen dataclass; its fields are its configuration and are validated as such.
-    """
-
-    @property
-    def monotone(self) -> bool:
-        """True: with all else equal, more demand never lowers the recommendation."""
-        ...
-
-    @property
-    def window_seconds(self) -> float:
-        """How far back it looks: with constant demand it has settled after that long."""
-        ...
-
-    @property
-    def memory_type(self) -> Any:
-        """The type of its memory, which pydantic can dump to JSON and validate; None for no memory."""
-        ...
-
-    def initial(self) -> Any:
-        """The memory before the first observation."""
-        ...
-
-    def recommend(self, memory: Any, history: History) -> tuple[Any, Recommendation]:
-        """The next memory, and how many workers there should be."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

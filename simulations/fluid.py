@@ -15,7 +15,8 @@ from math import ceil
 from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain, WarmUp
-from policies.model import Capacity, Demand, Evidence, LastWrite, Observation, Policy, Unavailable
+from policies.model import Capacity, Demand, Evidence, LastWrite, Observation, Unavailable
+from policies.policy import Policy
 from simulations.invariants import holds
 from simulations.play import EPOCH
 from simulations.puppet import Puppet

@@ -15,7 +15,7 @@ from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
 from policies.catalog import build
-from policies.model import Policy
+from policies.policy import Policy
 from simulations import policy_laws
 from simulations.fluid import TICK_SECONDS, Loop, converges_in, converges_out
 from simulations.invariants import LawBrokenError

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from policies.history import History
-from policies.model import Capacity, Demand, Observation, Policy, Reason, Recommendation, Unavailable
+from policies.model import Capacity, Demand, Observation, Reason, Recommendation, Unavailable
+from policies.policy import Policy
 from simulations.invariants import LawBrokenError, holds
 from simulations.play import EPOCH
 

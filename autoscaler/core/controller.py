@@ -19,12 +19,12 @@ from policies.model import (
     Decision,
     Demand,
     Observation,
-    Policy,
     Reason,
     Recommendation,
     Stage,
     Unavailable,
 )
+from policies.policy import Policy
 
 NO_DATA = NoData()
 NOBODYS = Ownership()

@@ -18,12 +18,12 @@ from policies.model import (
     Evidence,
     LastWrite,
     Observation,
-    Policy,
     Reason,
     Unavailable,
     Workers,
 )
 from policies.mwaa import Mwaa, ScaleIn
+from policies.policy import Policy
 
 CONTINUOUS = Mwaa(10, ScaleIn.CONTINUOUS)
 NOON = 1_800_000_000.0
