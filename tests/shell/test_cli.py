@@ -113,7 +113,7 @@ def test_a_policy_of_ones_own_is_simulated_checked_and_refused():
         (("simulate", "trace.csv", "--policy", "own_policies:Missing"), "cannot be imported"),
         (("simulate", "none.csv"), "none.csv"),
         (("explain", "--log", "none.jsonl"), "none.jsonl: cannot be read"),
-        (("explain", "--log", "trace.csv"), "trace.csv, line 1: not JSON"),
+        (("explain", "--log", "trace.csv"), "trace.csv: there is no decision record in it"),
         (("run", "-c", "none.toml"), "none.toml: there is no such file"),
     ],
 )

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.model import OperationModel, Shape
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from autoscaler.demo.ecs.model import ApiError
@@ -28,7 +28,8 @@ def _operation(target: str) -> tuple[OperationModel, str]:
     if prefix not in _SERVICES:
         raise ApiError("UnknownOperationException", f"no such service: {prefix}")
     service, iam_prefix = _SERVICES[prefix]
-    model = botocore.session.get_session().get_service_model(service)
+    # Not through a session: that would read the AWS configuration of whoever runs this.
+    model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
     if name not in model.operation_names:
         raise ApiError("UnknownOperationException", f"no such operation: {name}")
     return model.operation_model(name), iam_prefix
