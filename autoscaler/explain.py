@@ -111,7 +111,7 @@ def print_decisions(decisions: list[DecisionRecord], *, as_json: bool) -> None:
     if not decisions:
         console.print("no decisions yet")
     for each in decisions:
-        console.print(_heading(each), style="bold")
+        console.print(_heading(each), style="bold", soft_wrap=True)
         table = Table("stage", "workers", "reason", "note", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.columns[1].justify = "right"
         for stage in each.decision.trail:

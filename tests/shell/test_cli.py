@@ -149,3 +149,30 @@ def test_a_closed_pipe_is_no_error():
     piped = f"{sys.executable} -m autoscaler config table | head -1"
     done = subprocess.run(piped, shell=True, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_explain_passes_over_what_is_no_record_and_names_a_broken_one(folder):
+    """A daemon's log has other lines, and its last one may be torn."""
+    command("simulate", "trace.csv", "--slots", "2", "--seed", "1", "--log", "log.jsonl")
+    *_, newest = (folder / "log.jsonl").read_text().splitlines()
+    wrapped = json.dumps({"event": "decision", "record": json.loads(newest)})
+    (folder / "daemon.log").write_text(f"Traceback\n[1]\n{wrapped}\n{newest[:100]}\n")
+    assert command("explain", "--log", "daemon.log").stdout.count("simulation:") == 1
+    broken = json.loads(newest)
+    broken["decision"]["trail"][0]["reason"] = "whim"
+    (folder / "daemon.log").write_text(f"{wrapped}\n{json.dumps(broken)}\n")
+    done = command("explain", "--log", "daemon.log")
+    assert (done.exit_code, "daemon.log, line 2" in done.stderr, "reason" in done.stderr) == (2, True, True)
+
+
+def test_explain_shows_failures_and_alarms_and_no_terminal_escape(folder):
+    """What came from outside is shown without control characters."""
+    command("simulate", "trace.csv", "--slots", "2", "--seed", "1", "--log", "log.jsonl")
+    document = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    document["observation"]["demand"] = {"why": "refused\x1b[2J"}
+    document["observation"]["capacity"] = {"why": "AccessDenied"}
+    document["decision"]["alarms"] = [{"kind": "phantom_tasks", "note": "3 tasks"}]
+    (folder / "log.jsonl").write_text(json.dumps(document))
+    shown = command("explain", "--log", "log.jsonl").stdout
+    assert "load unknown: refused?[2J; fleet unknown: AccessDenied; desired count 1" in shown
+    assert "alarm phantom_tasks: 3 tasks" in shown
