@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from autoscaler.explain import print_status
 from autoscaler.metrics import TABLE
 from autoscaler.pages import application, status
 from autoscaler.ports import Tick
-from autoscaler.telemetry import Telemetry, configure_logging
+from autoscaler.telemetry import Telemetry, configure_logging, opened_records
 from policies.model import Applied, Capacity, Demand, Observation, Refused, Unavailable, Unknown
 from policies.mwaa import Mwaa
 
@@ -133,6 +134,18 @@ def test_the_series_of_a_target_that_is_gone_end():
     assert {row.kind.__name__ for row in TABLE} == {"Gauge", "Counter", "Histogram"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_costs_records_and_not_the_daemon():
+    """Told once, not with every decision; neither a decision nor closing the file raises."""
+    with opened_records("/dev/full") as sink:
+        daemon = Daemon(sink=sink)
+        daemon.sees(Demand(30, 0, 1000.0))
+        daemon.sees(Demand(30, 0, 1000.0))
+    lost = [line for line in daemon.lines() if line["event"] == "records are not written"]
+    assert [line["why"] for line in lost] == ["No space left on device"]
+    assert len(daemon.telemetry.targets["etl"].records) == 3
+
+
 def test_a_person_reads_lines_without_records():
     """The console form is for eyes."""
     daemon = Daemon("console")
@@ -168,6 +181,7 @@ async def test_decisions_are_bounded_and_asked_for_by_target():
     lines = (await daemon.get("/decisions?target=etl&limit=100")).text.splitlines()
     assert [json.loads(line)["at"] for line in lines] == [1030, 1040, 1050]
     assert len((await daemon.get("/decisions?limit=2")).text.splitlines()) == 2
+    assert (await daemon.get("/decisions?limit=0")).text == ""
     assert (await daemon.get("/decisions?limit=x")).status_code == 400
     assert (await daemon.get("/decisions?target=nobody")).status_code == 404
     assert b"autoscaler_acting 1.0" in (await daemon.get("/metrics")).content
