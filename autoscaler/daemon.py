@@ -12,7 +12,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from time import time
 from typing import TextIO
 
@@ -25,7 +24,7 @@ from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.pages import application
 from autoscaler.settings import Http, Settings
-from autoscaler.telemetry import Telemetry
+from autoscaler.telemetry import Telemetry, opened_records
 from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 
 Signals = AsyncIterator[signal.Signals]
@@ -142,7 +141,7 @@ def _records(path: str | None) -> Iterator[TextIO | None]:
         return
     with ExitStack() as stack:
         try:
-            sink = stack.enter_context(Path(path).open("a", encoding="utf-8"))
+            sink = stack.enter_context(opened_records(path))
         except OSError as error:
             raise WiringError(f"log.records_path = {path}: cannot be written: {error.strerror}") from None
         yield sink

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -48,7 +49,7 @@ def application(telemetry: Telemetry) -> Starlette:
                 f"there is no target of that name; try {', '.join(telemetry.targets)}\n", 404
             )
         names = [wanted] if wanted is not None else list(telemetry.targets)
-        lines = [line for name in names for line in list(telemetry.targets[name].records)[-max(limit, 0) :]]
+        lines = [line for name in names for line in _newest(telemetry.targets[name].records, limit)]
         return PlainTextResponse("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson")
 
     return Starlette(
@@ -60,6 +61,10 @@ def application(telemetry: Telemetry) -> Starlette:
             Route("/decisions", decisions),
         ]
     )
+
+
+def _newest(records: Collection[str], limit: int) -> list[str]:
+    return list(records)[max(0, len(records) - max(0, limit)) :]
 
 
 def status(telemetry: Telemetry) -> dict[str, Any]:

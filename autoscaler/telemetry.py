@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -44,6 +47,7 @@ class Telemetry:
         self._clock = clock
         self._config_hash = ""
         self._sink: TextIO | None = None
+        self._sink_fails = False
         self._log = structlog.get_logger()
 
     def begin(self, mode: str, config_hash: str, targets: Collection[str], sink: TextIO | None) -> None:
@@ -109,9 +113,25 @@ class Telemetry:
 
     def _keep(self, view: TargetView, line: str) -> None:
         view.records.append(line)
-        if self._sink is not None:
+        if self._sink is None:
+            return
+        try:
             self._sink.write(line + "\n")
             self._sink.flush()
+        except OSError as error:  # a full disk must not keep the fleet from following the load
+            if not self._sink_fails:
+                self._log.error("records are not written", why=error.strerror)
+            self._sink_fails = True
+        else:
+            self._sink_fails = False
+
+
+@contextmanager
+def opened_records(path: str) -> Iterator[TextIO]:
+    """A file that records are added to.  Raises `OSError` if it cannot be opened."""
+    # Unbuffered: what could not be written is gone, and neither grows nor comes back at the end.
+    with Path(path).open("ab", buffering=0) as file:
+        yield io.TextIOWrapper(file, encoding="utf-8", write_through=True)
 
 
 def summary(tick: Tick) -> dict[str, Any]:
