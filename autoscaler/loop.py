@@ -82,15 +82,16 @@ class TargetLoop:
         """One look, one decision, and the write it asks for."""
         started, at = anyio.current_time(), self.clock()
         observation = await self._observe(at)
-        read = anyio.current_time()
+        read_seconds = anyio.current_time() - started
         try:
             state, decision = self.controller.step(self.memory.state, observation)
+            # Told before it counts: what cannot be written down is not carried out.
+            self.listener.decided(Tick(self.name, observation, decision, read_seconds))
         except Exception as error:  # noqa: BLE001 - a policy of the user's must not take the daemon down
             self.listener.failed(self.name, f"the step failed, holding: {type(error).__name__}: {error}")
             return
         memory = self.memory
         memory.state, memory.last_write, memory.wants_workers = state, None, decision.wants_workers
-        self.listener.decided(Tick(self.name, observation, decision, read - started))
         await checkpoint()  # a stop that arrived meanwhile wins: no new write
         await self._act(decision)
 

@@ -72,10 +72,13 @@ class Tick:
 
 
 class Listener(Protocol):
-    """Is told what the loop does.  Returns at once and never raises."""
+    """Is told what the loop does.  Returns at once and never raises, but for `decided`."""
 
     def decided(self, tick: Tick) -> None:
-        """A decision was made; its write, if any, comes next."""
+        """A decision was made; its write, if any, comes next.
+
+        May raise where a policy of the user's answered what cannot be told: then the target holds.
+        """
         ...
 
     def wrote(self, target: str, outcome: Applied | Refused | Unknown, seconds: float) -> None:

@@ -80,11 +80,13 @@ class Telemetry:
     def decided(self, tick: Tick) -> None:
         """One line, one record, one metrics update."""
         view = self.targets[tick.target]
+        # Both forms first: a policy's answer that has none is told nowhere, rather than half.
+        line = record.encode_decision(tick.target, tick.observation, tick.decision, self._config_hash)
+        words = summary(tick)
         view.tick, view.ticked_at = tick, self._clock()
         self.metrics.decided(tick)
-        line = record.encode_decision(tick.target, tick.observation, tick.decision, self._config_hash)
         self._keep(view, line)
-        self._log.info("decision", target=tick.target, **summary(tick), record=line)
+        self._log.info("decision", target=tick.target, **words, record=line)
 
     def wrote(self, target: str, outcome: Applied | Refused | Unknown, seconds: float) -> None:
         """A write ended."""

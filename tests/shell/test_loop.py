@@ -12,6 +12,7 @@ from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
 from autoscaler.loop import Ports, TargetLoop, Timing
 from autoscaler.ports import FleetError, SourceError, Tick
+from autoscaler.telemetry import Telemetry
 from policies.model import (
     Applied,
     Capacity,
@@ -19,11 +20,12 @@ from policies.model import (
     Demand,
     LastWrite,
     Reason,
+    Recommendation,
     Refused,
     Unavailable,
     Unknown,
 )
-from policies.mwaa import Mwaa
+from policies.mwaa import Mwaa, MwaaMemory
 
 TIMING = Timing(interval_seconds=10, read_deadline_seconds=4, write_deadline_seconds=3)
 
@@ -203,6 +205,25 @@ async def test_a_policy_that_raises_costs_the_tick_and_not_the_daemon():
     await run_for(15, looped(world, notes, Broken(slots_per_worker=5)))
     assert world.writes == []
     assert notes.failures == ["the step failed, holding: RuntimeError: division by hope"] * 2
+
+
+@pytest.mark.anyio
+async def test_a_decision_that_cannot_be_told_is_not_carried_out():
+    """A policy that names no `Reason` breaks the record: the target holds, and the daemon lives."""
+
+    class Wordy(Mwaa):
+        def recommend(self, memory, history):
+            return memory, Recommendation(7, "because")
+
+    telemetry = Telemetry(anyio.current_time)
+    telemetry.begin("act", "", ["default"], None)
+    world = ScriptedWorld(queued=50)
+    loop = looped(world, telemetry, Wordy(slots_per_worker=5))
+    telemetry.started("default", {}, loop.memory.state, MwaaMemory, late_seconds=20, kept=3)
+    await run_for(15, loop)
+    assert world.writes == []
+    assert telemetry.targets["default"].tick is None
+    assert telemetry.registry.get_sample_value("autoscaler_failures_total", {"target": "default"}) == 2
 
 
 @pytest.mark.anyio
