@@ -1,7 +1,8 @@
 """The daemon's life: start, run, reload on SIGHUP, end on SIGTERM.
 
 A reload is a new generation: the loops end between two ticks, the adapters are built anew from the
-checked configuration, and every target goes on with what it remembered.  A configuration that is
+checked configuration, and every target goes on with what it remembered, unless it is given another
+service or other queues: then it starts like a new one.  A configuration that is
 wrong or cannot be wired is refused, and the old one runs on.
 """
 
@@ -11,7 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import time
 from typing import TextIO
 
@@ -30,6 +31,28 @@ from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 Signals = AsyncIterator[signal.Signals]
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What a target goes on with after a reload."""
+
+    settings: Settings
+    controller: Controller
+    memory: Memory
+
+    def same_service(self, name: str, settings: Settings) -> bool:
+        """Whether the target's name still stands for the same service and the same load."""
+        before, now = self.settings.targets[name], settings.targets[name]
+        same = (before.cluster, before.service, before.queues) == (now.cluster, now.service, now.queues)
+        return same and self.settings.aws == settings.aws
+
+    def carried(self, controller: Controller) -> Memory:
+        """The memory, with a fresh one of the policy's if that is another policy now."""
+        if controller.policy == self.controller.policy:
+            return self.memory
+        state = self.memory.state._replace(memory=controller.policy.initial())
+        return replace(self.memory, state=state)
+
+
 class Daemon:
     """Runs all targets of a configuration until it is told to stop."""
 
@@ -38,7 +61,7 @@ class Daemon:
         self.telemetry = Telemetry(clock=time)
         self._settings = settings
         self._reload = reload
-        self._remembered: dict[str, tuple[Controller, Memory]] = {}
+        self._remembered: dict[str, _Remembered] = {}
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT.
@@ -71,9 +94,12 @@ class Daemon:
             for gauge, value in parts.gauges.items():
                 self.telemetry.metrics.follow(gauge, value)
             structlog.get_logger().info("running", pages=url)
+            loops = [self._loop(name, settings, ports) for name, ports in parts.ports.items()]
+            self._remembered = {
+                loop.name: _Remembered(settings, loop.controller, loop.memory) for loop in loops
+            }
             async with anyio.create_task_group() as group:
-                for name, target_ports in parts.ports.items():
-                    loop = self._loop(name, settings, target_ports)
+                for loop in loops:
                     group.start_soon(loop.run)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
@@ -90,9 +116,9 @@ class Daemon:
         target = settings.targets[name]
         controller = controller_of(target, settings)
         loop = TargetLoop(name, controller, ports, timing_of(target), time, self.telemetry)
-        if name in self._remembered:
-            loop.memory = _carried(controller, *self._remembered[name])
-        self._remembered[name] = (controller, loop.memory)
+        before = self._remembered.get(name)
+        if before is not None and before.same_service(name, settings):
+            loop.memory = before.carried(controller)
         timing = loop.timing
         self.telemetry.started(
             name,
@@ -125,13 +151,6 @@ class Daemon:
     def _refused(self, why: str) -> None:
         self.telemetry.metrics.count("reloads_total", "refused")
         structlog.get_logger().error("reload refused, running on as before", why=why)
-
-
-def _carried(controller: Controller, before: Controller, memory: Memory) -> Memory:
-    """What a target remembered, with a fresh policy memory if its policy is another one now."""
-    if controller.policy == before.policy:
-        return memory
-    return replace(memory, state=memory.state._replace(memory=controller.policy.initial()))
 
 
 @contextmanager

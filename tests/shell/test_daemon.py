@@ -169,6 +169,22 @@ async def test_sighup_reloads_a_valid_configuration_and_refuses_a_bad_one(config
 
 
 @pytest.mark.anyio
+async def test_a_reload_that_names_another_service_starts_anew(config, airflow, ecs):
+    """Its size is no surprise, and what was known of the service before says nothing about it."""
+    async with running_daemon(config()) as daemon:
+        await daemon.decided(queued=0.0)
+        await airflow.tasks(30, "queued")
+        await daemon.decided(running=6)
+        path = config()
+        path.write_text(path.read_text().replace('"workers"', '"others"'))
+        ecs.world.add_service(ServiceSpec(name="others", desired=3, launch_seconds=0.1))
+        daemon.process.send_signal(signal.SIGHUP)
+        await until(lambda: daemon.events("reloading"))
+        line = await daemon.decided(desired=3)
+        assert (line["reason"], line["workers"]) == ("demand", 6)
+
+
+@pytest.mark.anyio
 async def test_the_pages_tell_health_status_and_decisions(config, airflow, ecs):
     """Ready after the first decision; each page answers, and a wrong question gets a plain answer."""
     async with running_daemon(config()) as daemon:
