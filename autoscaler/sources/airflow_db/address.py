@@ -69,15 +69,18 @@ def parse(text: str) -> Address:
 
     Raises `SourceError`, whose message never repeats the URL: a password may be anywhere in a bad one.
     """
+    unreadable = SourceError(
+        f"the Airflow database URL cannot be parsed: {_EXPECTED}, with special characters of the "
+        "password percent-encoded"
+    )
     try:
         url = make_url(text.strip())
-        backend = url.drivername.split("+")[0]
     except (ArgumentError, ValueError):
         # A password with an unquoted @, / or : is the usual reason.
-        raise SourceError(
-            f"the Airflow database URL cannot be parsed: {_EXPECTED}, with special characters of the "
-            "password percent-encoded"
-        ) from None
+        raise unreadable from None
+    backend = url.drivername.split("+")[0]
+    if backend != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise unreadable  # the end of a password that holds an @, and would be shown as the place
     driver = ASYNC_DRIVERS.get(backend)
     if driver is None:
         raise SourceError(f"the Airflow database URL names an unknown kind of database: {_EXPECTED}")

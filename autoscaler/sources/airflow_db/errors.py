@@ -55,11 +55,12 @@ _BROKEN = ("the connection broke", "waiting for the server to come back")
 
 def translated(error: BaseException, address: Address, table: str, timeout_seconds: float) -> SourceError:
     """The error a person wants to read: what, where, what to do; raise it `from None`."""
-    words = _words(error)
+    # Only the driver's words can hold the password: what is said beside them may well read like it.
+    words = address.scrubbed(_words(error))
     meaning = _meaning(error, address.backend)
     if meaning is None:
-        line = f"{address.place}: {words or type(error).__name__}; see the database's own log"
-        return SourceError(address.scrubbed(line))
+        what = words or type(error).__name__
+        return SourceError(f"{address.place}: {what}; see the database's own log")
     names = {
         "table": table,
         "user": address.user,
@@ -68,7 +69,7 @@ def translated(error: BaseException, address: Address, table: str, timeout_secon
     }
     what, remedy = (part.format_map(names) for part in meaning)
     said = f" ({words})" if words else ""
-    return SourceError(address.scrubbed(f"{address.place}: {what}{said}; {remedy}"))
+    return SourceError(f"{address.place}: {what}{said}; {remedy}")
 
 
 def is_broken_connection(error: BaseException) -> bool:

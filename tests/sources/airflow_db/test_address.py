@@ -39,6 +39,8 @@ BAD = {
     "secret-word": "cannot be parsed",
     "postgresql://u:secret-word@h:port/airflow": "cannot be parsed",
     "postgresql://u:x@h:secret-word/airflow": "cannot be parsed",
+    "postgresql://u:x@secret-word@h/airflow": "cannot be parsed",
+    "mysql://u:x@y/secret-word@h/airflow": "cannot be parsed",
     "oracle://u:secret-word@h/airflow": "unknown kind of database",
     "mssql+pyodbc://u:secret-word@h/airflow": "unknown kind of database",
     "sqlite://": "in-memory",
@@ -88,6 +90,16 @@ def test_a_password_is_in_no_text():
     error = translated(RuntimeError("why pa@ss/word\nmore"), address, "job", 5.0)
     assert str(error) == "postgresql://u@h/airflow: why ***; see the database's own log"
     assert "pa@ss" not in repr(address)
+
+
+def test_a_password_that_is_also_the_user_hides_neither_the_place_nor_the_remedy():
+    """Airflow's own examples log in as airflow with the password airflow, to the database airflow."""
+    address = parse("mysql://airflow:airflow@h/airflow")
+    error = translated(RuntimeError(1142, "SELECT denied to airflow"), address, "job", 5.0)
+    assert str(error) == (
+        "mysql://airflow@h/airflow: a right is missing (SELECT denied to ***); "
+        "GRANT SELECT ON airflow.job TO 'airflow'@'%'"
+    )
 
 
 class DriverError(Exception):
