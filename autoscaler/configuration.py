@@ -117,7 +117,8 @@ def _in_toml_words(message: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = re.sub(r"://[^@\s]*@", "://***@", repr(value))
+    # To the last @: a password may hold one, and blanks.
+    text = re.sub(r"://.*@", "://***@", repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

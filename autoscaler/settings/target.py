@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -106,8 +107,8 @@ class Target(Section):
 
     @property
     def preset(self) -> EnvironmentClass | None:
-        """The MWAA environment class the policy names, if it does."""
-        return ENVIRONMENT_CLASSES.get(str(self.policy.get("environment_class")))
+        """The MWAA environment class that the policy, or the first of its parts that does, names."""
+        return next(_environment_classes(self.policy), None)
 
     @property
     def slots(self) -> int:
@@ -130,3 +131,12 @@ class Target(Section):
     def uses(self, kind: SourceKind) -> bool:
         """Whether demand may come from this source."""
         return any(choice.use is kind for choice in self.sources)
+
+
+def _environment_classes(policy: Mapping[str, Any]) -> Iterator[EnvironmentClass]:
+    name, parts = policy.get("environment_class"), policy.get("policies")
+    if isinstance(name, str) and name in ENVIRONMENT_CLASSES:
+        yield ENVIRONMENT_CLASSES[name]
+    for part in parts if isinstance(parts, list | tuple) else ():
+        if isinstance(part, Mapping):
+            yield from _environment_classes(part)

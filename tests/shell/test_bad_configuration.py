@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from autoscaler.cli import app
 from autoscaler.configuration import ConfigurationError, fingerprint, load, public
 from autoscaler.settings import Mode
+from policies import catalog
+from policies.mwaa import Mwaa
 
 DATABASE = '[airflow]\ndatabase_url = "postgresql://reader:hunter2@db/airflow"\n'
 TARGET = '[targets.default]\ncluster = "c"\nservice = "s"\n'
@@ -216,6 +218,11 @@ BAD = [
         "autoscaler.toml: airflow = 'postgresql://***@db/airflow': input should be a table",
     ),
     (
+        "airflow = 'postgresql://reader:hunter@2 and more@db/airflow'\n" + TARGET,
+        {},
+        "autoscaler.toml: airflow = 'postgresql://***@db/airflow': input should be a table",
+    ),
+    (
         "[airflow]\ndatabase_url = 5\n" + TARGET,
         {},
         "autoscaler.toml: airflow.database_url = a secret: input should be a valid string",
@@ -342,6 +349,17 @@ def test_an_environment_class_is_a_whole_configuration(file):
     assert (target.slots, target.minimum, target.maximum) == (5, 1, 10)
     target = load(file(DATABASE + TARGET + policy + "max_workers = 25\n"), {}).targets["default"]
     assert (target.slots, target.minimum, target.maximum) == (5, 1, 25)
+
+
+def test_an_environment_class_counts_inside_a_policy_made_of_policies(file):
+    """The class gives slots and bounds wherever the policy names it."""
+    policy = """policy = {name = 'highest', policies = [
+        {name = 'scheduled-floor', cron = '0 2 * * *', workers = 3, duration_seconds = 60},
+        {name = 'mwaa', environment_class = 'mw1.micro'}]}"""
+    target = load(file(DATABASE + TARGET + policy), {}).targets["default"]
+    assert (target.slots, target.minimum, target.maximum) == (3, 1, 1)
+    built = catalog.build(target.policy, target.slots)
+    assert built.policies[1] == Mwaa(slots_per_worker=3)
 
 
 def test_the_environment_alone_suffices_and_overrides_the_file(file):
