@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -50,10 +51,20 @@ def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def find_policies_here() -> None:
+    """Lets `pkg.mod:Class` name a module of the working directory, where a policy of one's own often lies.
+
+    Behind all that is installed, so that no file there stands in for another module.
+    """
+    if "" not in sys.path:
+        sys.path.append("")
+
+
 def load_settings(path: Path | None) -> Settings:
     """The configuration of a file, of ./autoscaler.toml, or of the environment; ends the command if wrong."""
     from autoscaler.configuration import ConfigurationError, load
 
+    find_policies_here()
     if path is None and DEFAULT_CONFIG.exists():
         path = DEFAULT_CONFIG
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from autoscaler.cli.common import (
     JsonOption,
     app,
     fail,
+    find_policies_here,
     load_settings,
     needs,
     policies_app,
@@ -50,7 +50,7 @@ def policies_check(
     from policies.catalog import PolicyError
     from simulations.laws import check_policy
 
-    sys.path.insert(0, "")  # a policy of one's own usually lies in the working directory
+    find_policies_here()
     try:
         results = check_policy(policy_of(policy), examples)
     except PolicyError as error:
@@ -117,7 +117,7 @@ def simulate(
     needs("simulate", "polars")
     from simulations.command import Options, run_command
 
-    sys.path.insert(0, "")
+    find_policies_here()
     options = Options(
         trace=trace,
         slots=slots,

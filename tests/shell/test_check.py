@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -129,3 +130,17 @@ def test_check_without_any_configuration_says_what_is_missing(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "targets is missing" in done.stderr
+
+
+def test_a_policy_of_the_working_directory_is_found_and_stands_in_for_nothing(tmp_path):
+    """As `simulate` finds it; a file there by the name of another module shadows none."""
+    (tmp_path / "calm.py").write_text("from policies.mwaa import Mwaa as Calm\n")
+    (tmp_path / "sqlite3.py").write_text("raise RuntimeError('shadowed')\n")
+    settings = CONFIG.format(url="sqlite:////nowhere/airflow.db", ecs="http://127.0.0.1:9", parallelism=1)
+    (tmp_path / "autoscaler.toml").write_text(settings + 'policy = {name = "calm:Calm"}\n')
+    command = [str(Path(sys.executable).with_name("autoscaler")), "check"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert "valid, mode observe" in done.stdout, done.stderr
+    assert "the file cannot be opened" in done.stdout
