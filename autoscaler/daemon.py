@@ -24,8 +24,9 @@ from autoscaler.core.controller import Controller
 from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.pages import application
+from autoscaler.records import opened_records
 from autoscaler.settings import Http, Settings
-from autoscaler.telemetry import Telemetry, opened_records
+from autoscaler.telemetry import Telemetry
 from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 
 Signals = AsyncIterator[signal.Signals]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -49,7 +48,7 @@ def application(telemetry: Telemetry) -> Starlette:
                 f"there is no target of that name; try {', '.join(telemetry.targets)}\n", 404
             )
         names = [wanted] if wanted is not None else list(telemetry.targets)
-        lines = [line for name in names for line in _newest(telemetry.targets[name].records, limit)]
+        lines = [line for name in names for line in telemetry.targets[name].records.newest(limit)]
         return PlainTextResponse("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson")
 
     return Starlette(
@@ -61,10 +60,6 @@ def application(telemetry: Telemetry) -> Starlette:
             Route("/decisions", decisions),
         ]
     )
-
-
-def _newest(records: Collection[str], limit: int) -> list[str]:
-    return list(records)[max(0, len(records) - max(0, limit)) :]
 
 
 def status(telemetry: Telemetry) -> dict[str, Any]:

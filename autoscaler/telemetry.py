@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -19,6 +15,7 @@ from autoscaler.core import record
 from autoscaler.core.state import State
 from autoscaler.metrics import Metrics, direction
 from autoscaler.ports import Tick
+from autoscaler.records import MEMORY_BYTES, RecentRecords
 from policies.model import Applied, Capacity, Decision, Demand, Refused, Unavailable, Unknown
 
 LATE_TICKS = 3
@@ -32,7 +29,7 @@ class TargetView:
     stale_after_seconds: float
     ticked_at: float
     """When it last ticked, or when it was started."""
-    records: deque[str]
+    records: RecentRecords
     tick: Tick | None = None
 
 
@@ -57,7 +54,7 @@ class Telemetry:
         self.mode, self._config_hash, self._sink = mode, config_hash, sink
         structlog.contextvars.bind_contextvars(mode=mode)
         self.metrics.set("acting", float(mode == "act"))
-        self.targets = {}
+        self.targets, self._bytes_each = {}, MEMORY_BYTES // max(1, len(targets))
 
     def started(
         self,
@@ -70,7 +67,7 @@ class Telemetry:
         kept: int,
     ) -> None:
         """A target starts, or goes on under another configuration: replay begins at this record."""
-        view = TargetView(LATE_TICKS * late_seconds, self._clock(), deque(maxlen=kept))
+        view = TargetView(LATE_TICKS * late_seconds, self._clock(), RecentRecords(kept, self._bytes_each))
         self.targets[target] = view
         self.metrics.begin(target)
         line = record.encode_start(self._clock(), target, config, state, memory_type, self._config_hash)
@@ -126,14 +123,6 @@ class Telemetry:
             self._sink_fails = True
         else:
             self._sink_fails = False
-
-
-@contextmanager
-def opened_records(path: str) -> Iterator[TextIO]:
-    """A file that records are added to.  Raises `OSError` if it cannot be opened."""
-    # Unbuffered: what could not be written is gone, and neither grows nor comes back at the end.
-    with Path(path).open("ab", buffering=0) as file:
-        yield io.TextIOWrapper(file, encoding="utf-8", write_through=True)
 
 
 def summary(tick: Tick) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from autoscaler.explain import print_status
 from autoscaler.metrics import TABLE
 from autoscaler.pages import application, status
 from autoscaler.ports import Tick
-from autoscaler.telemetry import Telemetry, configure_logging, opened_records
+from autoscaler.records import RecentRecords, opened_records
+from autoscaler.telemetry import Telemetry, configure_logging
 from policies.model import Applied, Capacity, Demand, Observation, Refused, Unavailable, Unknown
 from policies.mwaa import Mwaa
 
@@ -186,6 +187,20 @@ async def test_decisions_are_bounded_and_asked_for_by_target():
     assert (await daemon.get("/decisions?target=nobody")).status_code == 404
     assert b"autoscaler_acting 1.0" in (await daemon.get("/metrics")).content
     assert (await daemon.get("/status")).json()["targets"]["etl"]["healthy"] is True
+
+
+def test_records_are_kept_by_number_and_by_size():
+    """A thousand workers listed every tick must not fill the memory; the newest record always stays."""
+    recent = RecentRecords(count=4, size=100)
+    for size in (10, 10, 10, 10, 10):
+        recent.append("x" * size)
+    assert [len(line) for line in recent.newest(9)] == [10, 10, 10, 10]
+    recent.append("y" * 75)
+    assert [len(line) for line in recent.newest(9)] == [10, 10, 75]
+    recent.append("z" * 500)
+    assert [len(line) for line in recent.newest(9)] == [500]
+    recent.append("x" * 10)
+    assert [len(line) for line in recent.newest(9)] == [10]
 
 
 def test_status_is_a_table_for_people(capsys):
