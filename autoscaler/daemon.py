@@ -8,7 +8,6 @@ wrong or cannot be wired is refused, and the old one runs on.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -20,6 +19,7 @@ import anyio
 import structlog
 
 from autoscaler.configuration import ConfigurationError, fingerprint, public
+from autoscaler.core import record
 from autoscaler.core.controller import Controller
 from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
@@ -30,6 +30,9 @@ from autoscaler.telemetry import Telemetry
 from autoscaler.wiring import WiringError, controller_of, timing_of, wired
 
 Signals = AsyncIterator[signal.Signals]
+
+GATHERING_SECONDS = 0.05
+"""Signals so close behind one another are answered together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Daemon:
         """
         settings, working = self._settings, None
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
             while True:
                 try:
                     following = await self._generation(settings, signals)
@@ -87,6 +91,7 @@ class Daemon:
 
     async def _generation(self, settings: Settings, signals: Signals) -> Settings | None:
         """Runs one configuration; the next one, or None to stop."""
+        _check_policies(settings)
         async with AsyncExitStack() as stack:
             parts = await stack.enter_async_context(wired(settings, time))
             sink = stack.enter_context(_records(settings.log.records_path))
@@ -111,7 +116,7 @@ class Daemon:
             return await stack.enter_async_context(served(application(self.telemetry), http.host, http.port))
         except OSError as error:
             place = f"http.host = {http.host}, http.port = {http.port}"
-            raise WiringError(f"{place}: cannot listen: {os.strerror(error.errno or 0)}") from None
+            raise WiringError(f"{place}: cannot listen: {error.strerror or error}") from None
 
     def _loop(self, name: str, settings: Settings, ports: Ports) -> TargetLoop:
         target = settings.targets[name]
@@ -135,9 +140,10 @@ class Daemon:
 
     async def _next(self, signals: Signals) -> Settings | None:
         """Waits for a stop (None) or for a reload with a valid configuration."""
-        async for number in signals:
-            if number is not signal.SIGHUP:
-                structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+        while True:
+            arrived = await _arrived(signals)
+            if stop := arrived - {signal.SIGHUP}:
+                structlog.get_logger().info("stopping", signal=min(stop).name)
                 return None
             try:
                 settings = self._reload()
@@ -147,11 +153,30 @@ class Daemon:
             self.telemetry.metrics.count("reloads_total", "done")
             structlog.get_logger().info("reloading", config_hash=fingerprint(settings))
             return settings
-        return None
 
     def _refused(self, why: str) -> None:
         self.telemetry.metrics.count("reloads_total", "refused")
         structlog.get_logger().error("reload refused, running on as before", why=why)
+
+
+def _check_policies(settings: Settings) -> None:
+    """Whether each policy's memory can begin and be written down.  Raises `WiringError`."""
+    for name, target in settings.targets.items():
+        controller = controller_of(target, settings)
+        try:
+            record.encode_start(0.0, name, {}, controller.initial(), controller.policy.memory_type, "")
+        except Exception as error:  # noqa: BLE001 - a policy of the user's may raise anything
+            why = f"{type(error).__name__}: {error}"
+            raise WiringError(f"targets.{name}.policy: its memory cannot begin: {why}") from None
+
+
+async def _arrived(signals: Signals) -> set[signal.Signals]:
+    """The next signal and those right behind it: reloads asked for together are one, and a stop overtakes."""
+    arrived = {signal.Signals(await anext(signals))}
+    with anyio.move_on_after(GATHERING_SECONDS):
+        while True:
+            arrived.add(signal.Signals(await anext(signals)))
+    return arrived
 
 
 @contextmanager

@@ -28,6 +28,10 @@ def run(config: ConfigOption = None) -> None:
 
     Example: autoscaler run --config autoscaler.toml
     """
+    import signal
+
+    # Until the daemon listens for it, a reload waits: unheard it would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     import anyio
 
     from autoscaler.configuration import load

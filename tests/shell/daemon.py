@@ -83,6 +83,12 @@ class Running:
         except TimeoutError:
             raise AssertionError(f"no {wanted} in {self.decisions[-3:]}, {self.errors}") from None
 
+    def minds(self, number: signal.Signals) -> bool:
+        """Whether the signal no longer ends the process: it is blocked or caught."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        masks = (line.split()[1] for line in status.splitlines() if line.startswith(("SigBlk:", "SigCgt:")))
+        return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         with anyio.fail_after(10):

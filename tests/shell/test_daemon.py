@@ -185,6 +185,27 @@ async def test_a_reload_that_names_another_service_starts_anew(config, airflow, 
 
 
 @pytest.mark.anyio
+async def test_a_stop_overtakes_a_storm_of_reloads(config, airflow, ecs):
+    """Reloads asked for together are one, so that an end does not wait for sixty of them."""
+    async with running_daemon(config()) as daemon:
+        await daemon.decided(queued=0.0)
+        for _ in range(60):
+            daemon.process.send_signal(signal.SIGHUP)
+            await anyio.sleep(0.01)  # or the kernel makes one signal of them
+        assert await daemon.stop() == 0
+    assert 0 < len(daemon.events("reloading")) < 60
+
+
+@pytest.mark.anyio
+async def test_a_reload_asked_for_during_the_start_waits_for_its_end(config, airflow, ecs):
+    """Before the daemon listens, SIGHUP would end it."""
+    async with running_daemon(config()) as daemon:
+        await until(lambda: daemon.minds(signal.SIGHUP))
+        daemon.process.send_signal(signal.SIGHUP)
+        await until(lambda: daemon.events("reloading"))
+
+
+@pytest.mark.anyio
 async def test_the_pages_tell_health_status_and_decisions(config, airflow, ecs):
     """Ready after the first decision; each page answers, and a wrong question gets a plain answer."""
     async with running_daemon(config()) as daemon:
