@@ -60,6 +60,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, tables without end
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _complaint(where: str, error: Any, overrides: Mapping[str, Any]) -> str:
     location = [str(part) for part in error["loc"] if part != "[key]"]
-    key = ".".join(location)
+    key = repr(".".join(location))[1:-1]  # shown, but no terminal obeys it
     if location and _within(overrides, location):
         where = f"environment {ENVIRONMENT_PREFIX}{'__'.join(location).upper()}"
     message = _in_toml_words(error["msg"].removeprefix("Value error, "))

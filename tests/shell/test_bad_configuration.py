@@ -18,6 +18,22 @@ TARGET = '[targets.default]\ncluster = "c"\nservice = "s"\n'
 BAD = [
     ("", {}, "autoscaler.toml: targets is missing: it is required"),
     ("[[[", {}, "autoscaler.toml: not TOML: Invalid initial character for a key part (at line 1, column 3)"),
+    (
+        "[targets.default]\nmax_workers = " + "9" * 5000,
+        {},
+        "autoscaler.toml: cannot be read: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit",
+    ),
+    ("a = " + "[" * 3000, {}, "autoscaler.toml: cannot be read: maximum recursion depth exceeded"),
+    (
+        DATABASE + TARGET + '[targets."a\\u001b[2J"]\ncluster = "c"\nservice = "t"\n',
+        {},
+        "autoscaler.toml: targets.a\\x1b[2J = 'a\\x1b[2J': it should have no control or invisible characters",
+    ),
+    (
+        DATABASE + TARGET + '[http]\nhost = "a\\u0000b"\n',
+        {},
+        "autoscaler.toml: http.host = 'a\\x00b': it should have no control or invisible characters",
+    ),
     ("mode = 'act'", {}, "autoscaler.toml: targets is missing: it is required"),
     (
         TARGET,
