@@ -65,7 +65,7 @@ class Log(Section):
     records_path: str | None = None
     """A file that also gets every decision record; opened anew at each reload."""
     records_kept: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Decision records kept in memory for `/decisions` and `autoscaler explain`, per target."""
+    """Decision records kept per target for `/decisions` and `autoscaler explain`; fewer if they are large."""
 
 
 class Settings(BaseSettings):
