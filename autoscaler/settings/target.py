@@ -103,18 +103,23 @@ class Target(Section):
         if len({choice.use for choice in self.sources}) < len(self.sources):
             raise ValueError("sources names a source twice")
         catalog.build(self.policy, self.slots)
+        for slots in _given(self.policy, "slots_per_worker"):
+            if slots != self.slots:
+                raise ValueError(f"slots_per_worker is {self.slots} here and {slots} in policy: give it once")
         return self
 
     @property
     def preset(self) -> EnvironmentClass | None:
         """The MWAA environment class that the policy, or the first of its parts that does, names."""
-        return next(_environment_classes(self.policy), None)
+        found = (ENVIRONMENT_CLASSES.get(str(name)) for name in _given(self.policy, "environment_class"))
+        return next(filter(None, found), None)
 
     @property
     def slots(self) -> int:
         """Tasks one worker runs at a time."""
         preset = self.preset.slots_per_worker if self.preset else DEFAULT_SLOTS_PER_WORKER
-        return self.slots_per_worker or preset
+        in_policy = (each for each in _given(self.policy, "slots_per_worker") if isinstance(each, int))
+        return self.slots_per_worker or next(in_policy, preset)
 
     @property
     def minimum(self) -> int:
@@ -133,10 +138,11 @@ class Target(Section):
         return any(choice.use is kind for choice in self.sources)
 
 
-def _environment_classes(policy: Mapping[str, Any]) -> Iterator[EnvironmentClass]:
-    name, parts = policy.get("environment_class"), policy.get("policies")
-    if isinstance(name, str) and name in ENVIRONMENT_CLASSES:
-        yield ENVIRONMENT_CLASSES[name]
+def _given(policy: Mapping[str, Any], field: str) -> Iterator[Any]:
+    """A field of the policy and of the policies that it is made of, wherever it is given."""
+    if field in policy:
+        yield policy[field]
+    parts = policy.get("policies")
     for part in parts if isinstance(parts, list | tuple) else ():
         if isinstance(part, Mapping):
-            yield from _environment_classes(part)
+            yield from _given(part, field)

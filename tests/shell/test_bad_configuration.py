@@ -378,6 +378,18 @@ def test_an_environment_class_counts_inside_a_policy_made_of_policies(file):
     assert built.policies[1] == Mwaa(slots_per_worker=3)
 
 
+def test_slots_given_to_the_policy_are_the_targets(file):
+    """A worker has one number of slots: alarms and `check` go by the one that the policy goes by."""
+    policy = "policy = {name = 'mwaa', slots_per_worker = 4}\n"
+    assert load(file(DATABASE + TARGET + policy), {}).targets["default"].slots == 4
+    assert load(file(DATABASE + TARGET + policy + "slots_per_worker = 4\n"), {}).targets["default"].slots == 4
+    with pytest.raises(ConfigurationError) as raised:
+        load(file(DATABASE + TARGET + policy + "slots_per_worker = 8\n"), {})
+    assert str(raised.value) == (
+        "autoscaler.toml: targets.default: slots_per_worker is 8 here and 4 in policy: give it once"
+    )
+
+
 def test_the_environment_alone_suffices_and_overrides_the_file(file):
     """Each key by AUTOSCALER__SECTION__KEY."""
     environ = {
