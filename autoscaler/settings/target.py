@@ -63,7 +63,7 @@ class Target(Section):
     queues: tuple[Name, ...] = ()
     """Airflow queues its workers serve; empty: all."""
     slots_per_worker: PositiveInt | None = None
-    """Tasks one worker runs at a time (`worker_concurrency`).  Default: the policy's MWAA class, or 16."""
+    """Tasks one worker runs at a time (`worker_concurrency`).  Default: what the policy says, or 16."""
     min_workers: NonNegativeInt | None = None
     """Never fewer.  Default: 1."""
     max_workers: NonNegativeInt | None = None
