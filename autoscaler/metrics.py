@@ -14,6 +14,7 @@ from policies.model import (
     Capacity,
     Decision,
     Demand,
+    Reason,
     Refused,
     Unavailable,
     Unknown,
@@ -139,7 +140,9 @@ class Metrics:
         target, observation, decision = tick.target, tick.observation, tick.decision
         self.observe("read_seconds", tick.read_seconds, target)
         self.set("last_tick_timestamp_seconds", observation.at, target)
-        self._demand(target, observation.demand, observation.at)
+        believed = all(stage.reason is not Reason.NO_DATA for stage in decision.trail)
+        demand = observation.demand if believed else Unavailable("not believed")
+        self._demand(target, demand, observation.at)
         self._capacity(target, observation.capacity)
         self.set("workers_recommended", decision.recommended, target)
         known = isinstance(observation.capacity, Capacity)

@@ -99,6 +99,16 @@ def test_what_is_unknown_is_told_as_unknown():
     assert metrics['autoscaler_demand_credible{target="etl"}'] == "0.0"
 
 
+def test_a_load_that_was_read_and_not_believed_is_unknown():
+    """Measured too long ago: the controller holds for want of data, and so the metrics say."""
+    daemon = Daemon()
+    daemon.sees(Demand(30, 0, 400.0, source="cloudwatch"))
+    metrics = daemon.metrics()
+    assert metrics['autoscaler_demand_credible{target="etl"}'] == "0.0"
+    assert metrics['autoscaler_demand_queued{target="etl"}'] == "NaN"
+    assert not [name for name in metrics if name.startswith("autoscaler_readings_total")]
+
+
 @pytest.mark.parametrize(
     ("outcome", "level", "result"),
     [
