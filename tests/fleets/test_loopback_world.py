@@ -131,6 +131,13 @@ def test_stopping_goes_through_deactivation(world, clock):
     assert task.stop_code == "ServiceSchedulerInitiated"
 
 
+def test_services_that_wait_for_launches_wait_together(world, clock):
+    """Ten services short of tasks look again once a launch, not once each: that would double for ever."""
+    services = [world.add_service(ServiceSpec(name=f"service-{n}", desired=20)) for n in range(10)]
+    moved(world, clock, seconds=6)
+    assert sum(len(service.wanted) for service in services) == 200
+
+
 def test_launches_are_rate_limited(world, clock):
     """100 at once, then 20 a second."""
     service = world.add_service(ServiceSpec(desired=200))

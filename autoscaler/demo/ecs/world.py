@@ -40,6 +40,7 @@ class EcsWorld:
         self._sequence = itertools.count()
         self._task_numbers = itertools.count(1)
         self._launches = fargate_launches()
+        self._next_launch_at = self._now
         self._closed = False
 
     def add_service(self, spec: ServiceSpec) -> Service:
@@ -152,9 +153,16 @@ class EcsWorld:
             return
         for _ in range(-excess):
             if not self._launches.take(self._now):
-                self.at(self._now + self._launches.seconds_until_next(self._now) + 1e-6, _look_again)
+                self._await_launch()
                 return
             self._launch(service)
+
+    def _await_launch(self) -> None:
+        """Looks again when one more launch is allowed; one look is enough, whoever waits."""
+        if self._next_launch_at <= self._now:
+            wait = self._launches.seconds_until_next(self._now)
+            self._next_launch_at = self._now + wait + 1e-6
+            self.at(self._next_launch_at, _look_again)
 
     def _launch(self, service: Service) -> None:
         spec, chance = service.spec, self._chance
