@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from functools import partial
 from time import time
 
@@ -12,9 +13,10 @@ from rich.text import Text
 
 from autoscaler.findings import Finding
 from autoscaler.fleets.ecs.preflight import preflight
+from autoscaler.ports import SourceError
 from autoscaler.settings import Settings
 from autoscaler.sources.airflow_db.diagnosis import Expectation, diagnose
-from autoscaler.wiring import database_of
+from autoscaler.wiring import cloudwatch_of, database_of
 
 Findings = list[tuple[str, Finding]]
 """What each is about, and the finding."""
@@ -30,6 +32,7 @@ async def checked(settings: Settings) -> Findings:
             "set airflow.database_url: without it nobody says who is busy, and only an idle fleet shrinks"
         )
         findings.append(("database", Finding(False, "not configured", remedy)))
+    findings += [("cloudwatch", finding) for finding in await cloudwatch_findings(settings)]
     for name, target in settings.targets.items():
         ask = partial(
             preflight,
@@ -53,6 +56,20 @@ async def _database(settings: Settings) -> list[Finding]:
         return await diagnose(database, expectations, settings.airflow.parallelism)
     finally:
         await database.aclose()
+
+
+async def cloudwatch_findings(settings: Settings) -> list[Finding]:
+    """What one reading says, if a target would take one."""
+    try:
+        async with AsyncExitStack() as stack:
+            source = await cloudwatch_of(settings, time, stack)
+            if source is None:
+                return []
+            demand = await source.demand()
+    except SourceError as error:
+        what, _, remedy = str(error).removeprefix("cloudwatch: ").partition("; ")
+        return [Finding(False, what, remedy or "try again, and look at AWS's own status")]
+    return [Finding(True, f"read: {demand.queued:g} queued, {demand.running:g} running")]
 
 
 def printed(findings: Findings, *, as_json: bool) -> None:

@@ -161,7 +161,7 @@ class _Parts:
             clients = await stack.enter_async_context(
                 ecs_clients(settings.aws.region, settings.aws.endpoint_url)
             )
-            cloudwatch = await _cloudwatch(settings, clock, stack)
+            cloudwatch = await cloudwatch_of(settings, clock, stack)
         except (FleetError, SourceError) as error:
             raise WiringError(str(error)) from None
         database = None
@@ -245,9 +245,10 @@ async def _statsd(settings: Settings, stack: AsyncExitStack) -> StatsdServer | N
         raise WiringError(f"{place}: {error}") from None
 
 
-async def _cloudwatch(
+async def cloudwatch_of(
     settings: Settings, clock: Callable[[], float], stack: AsyncExitStack
 ) -> CloudwatchSource | None:
+    """CloudWatch, if a target reads it, open until the stack ends.  Raises `SourceError`."""
     if settings.cloudwatch is None or not any(
         target.uses(SourceKind.CLOUDWATCH) for target in settings.targets.values()
     ):

@@ -183,7 +183,7 @@ class CloudwatchSource:
             seconds = LOOK_BACK_SECONDS + self.max_age_seconds
             what = "no minute with both metrics" if queued and running else f"no datapoint of {lacking}"
             raise SourceError(
-                f"cloudwatch: {what} in the last {seconds:.0f} s: check the name of the environment, "
+                f"cloudwatch: {what} in the last {seconds:.0f} s; check the name of the environment, "
                 "the namespace, the region, and that the metrics are published"
             )
         at = max(minutes)

@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from autoscaler.checks import cloudwatch_findings
 from autoscaler.demo.ecs import ServiceSpec, running_ecs
+from autoscaler.settings import Settings
 from tests.servers.postgres import PASSWORD, postgres
-from tests.shell.daemon import environment
+from tests.shell.daemon import AWS, environment
 from tests.sources.airflow_db.world import AirflowWorld
 
 CONFIG = """
@@ -144,3 +146,20 @@ def test_a_policy_of_the_working_directory_is_found_and_stands_in_for_nothing(tm
     )
     assert "valid, mode observe" in done.stdout, done.stderr
     assert "the file cannot be opened" in done.stdout
+
+
+@pytest.mark.anyio
+async def test_cloudwatch_is_asked_where_a_target_reads_it(monkeypatch):
+    """A missing grant or a wrong environment shows here, and not first in the daemon's log."""
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    target = {"cluster": "c", "service": "s"}
+    cloudwatch = {"environment": "prod"}
+    aws = {"endpoint_url": "http://127.0.0.1:9"}
+    reads = Settings(targets={"t": target | {"sources": ["cloudwatch"]}}, cloudwatch=cloudwatch, aws=aws)
+    (finding,) = await cloudwatch_findings(reads)
+    assert not finding.ok
+    assert "GetMetricData brought no usable answer" in finding.what
+    assert finding.remedy == "check the network, the region and the credentials"
+    airflow = {"database_url": "sqlite:////nowhere/airflow.db"}
+    assert await cloudwatch_findings(Settings(targets={"t": target}, airflow=airflow, aws=aws)) == []

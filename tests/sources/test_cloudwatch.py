@@ -112,7 +112,7 @@ async def test_no_datapoint_is_not_zero(moto):
         with pytest.raises(
             SourceError,
             match=r"no datapoint of AmazonMWAA QueuedTasks \(Function=Executor, Environment=mistyped\) "
-            "in the last 1140 s: check the name of the environment",
+            "in the last 1140 s; check the name of the environment",
         ):
             await cloudwatch.demand()
 
