@@ -112,7 +112,9 @@ class Cooldown:
     def __call__(self, proposal: Proposal, context: Context) -> Proposal:
         """The current size until the direction has cooled down."""
         if proposal.workers > context.current:
-            remaining = self.out_seconds - (context.at - context.state.scaled_out_at)
+            # A move from the future means that the clock was set back; the way out does not wait for it.
+            since = context.at - context.state.scaled_out_at
+            remaining = self.out_seconds - since if since >= 0 else 0.0
         elif proposal.workers < context.current:
             remaining = self.in_seconds - (context.at - context.state.scaled_in_at)
         else:
@@ -177,7 +179,7 @@ def _rule_limit(rule: RateRule, context: Context, sign: int) -> int:
     # applied would count twice.  Without foreign writes, which empty the moves, both agree.
     start = context.current
     for move in context.state.moves:
-        if context.at - move.at < rule.period_seconds:
+        if 0 <= context.at - move.at < rule.period_seconds:  # a clock set back leaves moves in the future
             start = move.before
             break
     if rule.unit is RateUnit.COUNT:

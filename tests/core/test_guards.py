@@ -23,6 +23,21 @@ from tests.core.clock import listing, told
 IDLE5 = listing([0.0] * 5)
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"cooldown": Cooldown(60.0, 120.0)},
+        {"cooldown": Cooldown(in_seconds=120.0)},
+        {"rate": RateLimit(Rate((RateRule(2, 60.0),)))},
+    ],
+)
+def test_a_clock_that_is_set_back_leaves_the_way_out_free(limit):
+    """An hour back: the moves lie in the future then, and must not hold the size for that hour."""
+    clock = told(**limit)
+    clock.sees(60).expects(6, Reason.DEMAND)
+    clock.after(-3600).sees(80).expects(8, Reason.DEMAND)
+
+
 def test_small_changes_are_noise():
     """Of 10 workers, a wish of 10.9 or 9.1 stays 10."""
     clock = told(desired=10, tolerance=Tolerance(0.1, 0.1))
