@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from autoscaler.core import record
 from autoscaler.core.state import State
 from autoscaler.metrics import Metrics, direction
+from autoscaler.output import SteadyOutput
 from autoscaler.ports import Tick
 from autoscaler.records import MEMORY_BYTES, RecentRecords
 from policies.model import Applied, Capacity, Decision, Demand, Refused, Unavailable, Unknown
@@ -177,7 +178,7 @@ def configure_logging(log_format: str, stream: TextIO = sys.stdout) -> None:
     )
     structlog.configure(
         processors=[*processors, shape, renderer],
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", SteadyOutput(stream))),
         cache_logger_on_first_use=False,
     )
 
