@@ -16,57 +16,38 @@ The rules, to the last start time:
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
-from heapq import heappop, heappush
+from math import ceil, floor
 
 import numpy as np
 
+from policies.model import FloatArray, IntArray
+from simulations import events
+from simulations.events import NEVER, Arrays
 from simulations.parents import children_of
-from simulations.trace import Trace
+from simulations.trace import QUANTA_PER_SECOND, Trace
 
 INFINITY = float("inf")
-_END, _RELEASE, _READY, _OPENED, _QUEUED, _NEVER = range(6)
-NOWHERE = -1
+_FEWEST_LEAVES, _FEWEST_WORKERS = 64, 64
 
 
 class Kernel:
     """The mutable inside of a world.  Times are Unix seconds, multiples of `trace.quantised`."""
 
     __slots__ = (
-        "_arrivals",
-        "_children",
-        "_duration",
-        "_earliest",
-        "_first_child",
-        "_free",
-        "_heap",
-        "_listed",
-        "_next_arrival",
-        "_open",
-        "_order",
-        "_queue",
-        "_retry_delay_seconds",
-        "_slots",
+        "_arrays",
+        "_due_at",
+        "_duration_seconds",
+        "_existing",
+        "_head",
         "_slots_per_worker",
-        "_stopped",
-        "_tail_seconds",
-        "_waits_for",
-        "_worker_of",
-        "busy_slots",
-        "consuming",
-        "ends_at",
+        "_starts_at",
+        "_workers",
         "killed_tasks",
-        "lost_slot_seconds",
         "now",
-        "queued_at",
         "queued_slots",
-        "running",
         "running_slots",
         "running_workers",
-        "started_at",
         "unfinished",
-        "waited_seconds",
     )
 
     def __init__(
@@ -78,221 +59,232 @@ class Kernel:
         retry_delay_seconds: float = 0.0,
     ) -> None:
         self._slots_per_worker = slots_per_worker
-        self._tail_seconds = slot_tail_seconds
-        self._retry_delay_seconds = retry_delay_seconds
-        self._take_tasks(trace)
-        self.now = trace.starts_at
-        self._heap: list[tuple[float, int, int]] = [(INFINITY, _NEVER, 0)]
-        self._queue: deque[int] = deque()
-        # Per worker, numbered in the order of their launch.
-        self.running: list[bool] = []
-        self.consuming: list[bool] = []
-        self.busy_slots: list[int] = []
-        """Slots of running tasks."""
-        self._free: list[int] = []
-        self._open: list[int] = []
-        """A heap of workers that may take a task; one that cannot is dropped when it surfaces."""
-        self._listed: list[bool] = []
-        self._stopped: list[bool] = []
-        self.queued_slots = 0
-        self.running_slots = 0
-        self.running_workers = 0
-        self.killed_tasks = 0
-        self.lost_slot_seconds = 0.0
+        self._starts_at = self.now = trace.starts_at
+        self._duration_seconds = trace.duration_seconds
+        self._workers = self._existing = 0
+        self._arrays = _arrays(trace)
+        state = self._arrays.state
+        state[events.SLOT_TAIL] = slot_tail_seconds * QUANTA_PER_SECOND
+        state[events.RETRY_DELAY] = retry_delay_seconds * QUANTA_PER_SECOND
+        self._due_at = 0
+        """No later than the next event; an instant as in `events`."""
+        self._read()
 
-    def _take_tasks(self, trace: Trace) -> None:
-        tasks = len(trace)
-        earliest = trace.starts_at + trace.queued_at
-        waits_for = np.bincount(trace.edge_child, minlength=tasks)
-        roots = np.flatnonzero(waits_for == 0)
-        roots = roots[np.argsort(earliest[roots], kind="stable")]
-        self._order: list[int] = roots.tolist()
-        self._arrivals: list[float] = [*earliest[roots].tolist(), INFINITY]
-        self._next_arrival = 0
-        self._earliest: list[float] = earliest.tolist() if len(roots) < tasks else []
-        self._waits_for: list[int] = waits_for.tolist() if len(roots) < tasks else []
-        first, children = children_of(tasks, trace.edge_parent, trace.edge_child)
-        self._first_child: list[int] = first.tolist() if len(roots) < tasks else []
-        self._children: list[int] = children.tolist()
-        self._duration: list[float] = trace.duration_seconds.tolist()
-        self._slots: list[int] = trace.slots.tolist()
-        self._worker_of = array("l", [NOWHERE]) * tasks
-        nothing = array("d", [float("nan")])
-        self.queued_at = nothing * tasks
-        """When each task was queued, the last time if it was lost."""
-        self.started_at = nothing * tasks
-        self.ends_at = nothing * tasks
-        self.waited_seconds = array("d", [0.0]) * tasks
-        """Time in the queue, over all tries."""
-        self.unfinished = tasks
+    def _read(self) -> None:
+        state = self._arrays.state.tolist()
+        self.unfinished: int = state[events.UNFINISHED]
+        self.queued_slots: int = state[events.QUEUED_SLOTS]
+        self.running_slots: int = state[events.RUNNING_SLOTS]
+        self.running_workers: int = state[events.RUNNING_WORKERS]
+        self.killed_tasks: int = state[events.KILLED_TASKS]
+        waits = state[events.HEAD] < state[events.TAIL]
+        self._head = int(self._arrays.queue[state[events.HEAD]]) if waits else events.NOBODY
 
     @property
     def oldest_wait_seconds(self) -> float:
         """How long the head of the queue has waited."""
-        return self.now - self.queued_at[self._queue[0]] if self._queue else 0.0
+        return self.now - float(self.queued_at[self._head]) if self._head != events.NOBODY else 0.0
+
+    @property
+    def lost_slot_seconds(self) -> float:
+        """Slot time of lost tasks."""
+        return int(self._arrays.state[events.LOST_SLOT_QUANTA]) / QUANTA_PER_SECOND
+
+    @property
+    def queued_at(self) -> FloatArray:
+        """When each task was queued, the last time if it was lost."""
+        column: FloatArray = self._arrays.outcome[events.QUEUED_AT]
+        return column
+
+    @property
+    def started_at(self) -> FloatArray:
+        """When each task started, the last time if it was lost."""
+        column: FloatArray = self._arrays.outcome[events.STARTED_AT]
+        return column
+
+    @property
+    def ends_at(self) -> FloatArray:
+        """When each started task ends, or would have ended if it was lost."""
+        ends: FloatArray = self.started_at + self._duration_seconds
+        return ends
+
+    @property
+    def waited_seconds(self) -> FloatArray:
+        """Time in the queue, over all tries."""
+        column: FloatArray = self._arrays.outcome[events.WAITED]
+        return column
+
+    @property
+    def busy_slots(self) -> IntArray:
+        """Slots of running tasks, by worker."""
+        column: IntArray = self._arrays.workers[events.BUSY]
+        return column
+
+    @property
+    def running(self) -> IntArray:
+        """1 where a worker is ready and not stopped, by worker."""
+        column: IntArray = self._arrays.workers[events.RUNNING]
+        return column
+
+    @property
+    def consuming(self) -> IntArray:
+        """1 where a worker's intake is open, by worker."""
+        column: IntArray = self._arrays.workers[events.CONSUMING]
+        return column
 
     def launch(self, ready_at: float) -> int:
-        """The number of a new worker that takes tasks from `ready_at` on."""
-        worker = len(self._free)
-        self.running.append(False)
-        self.consuming.append(True)
-        self.busy_slots.append(0)
-        self._free.append(self._slots_per_worker)
-        self._listed.append(False)
-        self._stopped.append(False)
-        heappush(self._heap, (ready_at, _READY, worker))
+        """The number of a new worker that takes tasks from `ready_at` on.  Numbers count up from 0."""
+        worker = self._workers
+        self._workers += 1
+        self._existing += 1
+        self._grow()
+        workers = self._arrays.workers
+        workers[events.FREE, worker] = self._slots_per_worker
+        workers[events.CONSUMING, worker] = 1
+        at = self._instant(ready_at)
+        events.plan(at, worker, self._arrays)
+        self._due_at = min(self._due_at, at)
         return worker
 
     def take_tasks(self, worker: int, *, consuming: bool) -> None:
         """Opens or closes a worker's intake."""
-        self.consuming[worker] = consuming
+        self._arrays.workers[events.CONSUMING, worker] = consuming
+        events.offer(worker, self._arrays)
         if consuming:
-            heappush(self._heap, (self.now, _OPENED, worker))
+            at = self._instant(self.now)
+            self._arrays.state[events.OPENED_AT] = at
+            self._due_at = min(self._due_at, at)
 
     def stop(self, worker: int) -> None:
         """Stops a worker now, running or not yet."""
-        if self.running[worker]:
-            self.running_workers -= 1
-        self.running[worker], self._stopped[worker] = False, True
-        if self.busy_slots[worker]:
-            lost = [
-                task
-                for at, kind, task in self._heap
-                if kind == _END and self._worker_of[task] == worker and self.ends_at[task] == at
-            ]
-            for task in sorted(set(lost)):
-                self._lose(task)
-            self.busy_slots[worker] = 0
-
-    def _lose(self, task: int) -> None:
-        self._worker_of[task] = NOWHERE
-        self.running_slots -= self._slots[task]
-        self.killed_tasks += 1
-        self.lost_slot_seconds += (self.now - self.started_at[task]) * self._slots[task]
-        heappush(self._heap, (self.now + self._retry_delay_seconds, _QUEUED, task))
+        arrays = self._arrays
+        workers = arrays.workers
+        self._existing -= 1
+        if workers[events.RUNNING, worker]:
+            arrays.state[events.RUNNING_WORKERS] -= 1
+        workers[events.RUNNING, worker], workers[events.STOPPED, worker] = 0, 1
+        events.offer(worker, arrays)
+        if workers[events.FREE, worker] < self._slots_per_worker:
+            at = self._instant(self.now)
+            events.stop(worker, at, self._starts_at, arrays)
+            self._due_at = min(self._due_at, at)
+        self._read()
 
     def advance(self, until: float) -> None:
-        """Lets everything happen that is due up to and including `until`."""
-        heap, arrivals = self._heap, self._arrivals
-        while True:
-            at, arrival = heap[0][0], arrivals[self._next_arrival]
-            at = min(at, arrival)
-            if at > until:
-                break
-            self.now = at
-            if heap[0][0] == at:
-                self._settle(at)
-            if arrival == at or heap[0][0] == at:
-                self._arrive(at)
-            if self._queue:
-                self._start(at)
+        """Lets everything happen that is due up to and including `until`.
+
+        Raises `OverflowError` some years after the trace's start: the more slots, the fewer (4 years with
+        a million slots, 270 with 16,000).
+        """
+        instant = floor((until - self._starts_at) * QUANTA_PER_SECOND)
+        if instant >= self._due_at:
+            if instant >= NEVER >> int(self._arrays.state[events.SHIFT]):
+                years = (until - self._starts_at) / 31_557_600
+                raise OverflowError(f"{years:.0f} years after the trace's start is later than can be told")
+            self._due_at = events.advance(instant, self._starts_at, self._arrays)
+            self._read()
         self.now = until
 
-    def _settle(self, at: float) -> None:
-        """Ends, releases, workers that become ready; up to the tasks that are queued now."""
-        heap, ends_at, worker_of = self._heap, self.ends_at, self._worker_of
-        while heap[0][0] == at:
-            _, kind, number = heap[0]
-            if kind == _QUEUED:
-                return
-            heappop(heap)
-            if kind == _END:
-                worker = worker_of[number]
-                if worker != NOWHERE and ends_at[number] == at:  # else it was lost on the way
-                    self._end(at, number, worker)
-            elif kind == _RELEASE:
-                self._free[number] += 1
-                self._offer(number)
-            elif kind == _OPENED:
-                self._offer(number)
-            elif not self._stopped[number]:
-                self.running[number] = True
-                self.running_workers += 1
-                self._offer(number)
+    def _instant(self, at: float) -> int:
+        return ceil((at - self._starts_at) * QUANTA_PER_SECOND)
 
-    def _end(self, at: float, task: int, worker: int) -> None:
-        slots = self._slots[task]
-        self._worker_of[task] = NOWHERE
-        self.running_slots -= slots
-        self.busy_slots[worker] -= slots
-        self.unfinished -= 1
-        if self._tail_seconds:
-            for _ in range(slots):
-                heappush(self._heap, (at + self._tail_seconds, _RELEASE, worker))
-        else:
-            self._free[worker] += slots
-            self._offer(worker)
-        if self._first_child:
-            waits_for, earliest = self._waits_for, self._earliest
-            for child in self._children[self._first_child[task] : self._first_child[task + 1]]:
-                waits_for[child] -= 1
-                if not waits_for[child]:
-                    heappush(self._heap, (max(at, earliest[child]), _QUEUED, child))
+    def _grow(self) -> None:
+        arrays, tasks = self._arrays, len(self._duration_seconds)
+        if self._workers > arrays.workers.shape[1]:
+            arrays = _with_workers(arrays, 2 * self._workers, tasks)
+        needed = min(self._existing * self._slots_per_worker, tasks)
+        if needed > arrays.leaves.shape[1]:
+            arrays = _with_leaves(arrays, needed)
+        self._arrays = arrays
 
-    def _arrive(self, at: float) -> None:
-        """Queues all that is due at this instant, by row."""
-        heap, arrivals, order = self._heap, self._arrivals, self._order
-        due = []
-        while heap[0][0] == at and heap[0][1] == _QUEUED:
-            due.append(heappop(heap)[2])
-        number = self._next_arrival
-        if due and arrivals[number] == at:
-            while arrivals[number] == at:
-                due.append(order[number])
-                number += 1
-            due.sort()
-        else:
-            while arrivals[number] == at:
-                due.append(order[number])
-                number += 1
-        self._next_arrival = number
-        queued_at, slots = self.queued_at, self._slots
-        for task in due:
-            queued_at[task] = at
-            self.queued_slots += slots[task]
-        self._queue.extend(due)
 
-    def _offer(self, worker: int) -> None:
-        if (
-            not self._listed[worker]
-            and self._free[worker] > 0
-            and self.running[worker]
-            and self.consuming[worker]
-        ):
-            self._listed[worker] = True
-            heappush(self._open, worker)
+def _arrays(trace: Trace) -> Arrays:
+    """The arrays before the first event, for no workers."""
+    tasks = len(trace)
+    nothing = np.empty(0, dtype=np.int64)
+    roots, queued_seconds = np.arange(tasks, dtype=np.int32), trace.queued_at
+    first_child = children = waits_for = nothing
+    if len(trace.edge_child):
+        first_child, children = children_of(tasks, trace.edge_parent, trace.edge_child)
+        waits_for = np.bincount(trace.edge_child, minlength=tasks)
+        roots = np.flatnonzero(waits_for == 0).astype(np.int32)
+        queued_seconds = queued_seconds[roots]
+    if np.any(queued_seconds[1:] < queued_seconds[:-1]):
+        roots = roots[np.argsort(queued_seconds, kind="stable")]
+    state = np.zeros(events.STATE_SIZE, dtype=np.int64)
+    state[events.UNFINISHED] = tasks
+    state[events.ARRIVES_AT] = trace.queued_at[roots[0]] * QUANTA_PER_SECOND
+    state[events.OPENED_AT] = NEVER
+    outcome = np.full((3, tasks), np.nan)
+    outcome[events.WAITED] = 0.0
+    none = Arrays(
+        state=state,
+        queued_seconds=_plain(trace.queued_at, np.float64),
+        duration_seconds=_plain(trace.duration_seconds, np.float64),
+        slots=_plain(trace.slots, np.int64),
+        order=roots,
+        first_child=first_child,
+        children=children,
+        waits_for=waits_for,
+        # Each task stands in it once; as much again, so that it is seldom moved to the front.
+        queue=np.empty(2 * tasks, dtype=np.int32),
+        outcome=outcome,
+        agenda=np.empty((2, 0), dtype=np.int64),
+        tree=np.full(2, NEVER),
+        leaves=np.empty((3, 0), dtype=np.int32),
+        workers=np.zeros((5, 0), dtype=np.int64),
+        words=nothing,
+        groups=nothing,
+    )
+    return _with_leaves(_with_workers(none, _FEWEST_WORKERS, tasks), _FEWEST_LEAVES)
 
-    def _start(self, at: float) -> None:
-        """Starts tasks from the head of the queue while they fit."""
-        queue, slots, free, heap = self._queue, self._slots, self._free, self._heap
-        while queue:
-            task = queue[0]
-            needed = slots[task]
-            worker = self._lowest(needed)
-            if worker == NOWHERE:
-                return
-            queue.popleft()
-            free[worker] -= needed
-            self.busy_slots[worker] += needed
-            self.queued_slots -= needed
-            self.running_slots += needed
-            self.started_at[task] = at
-            self.waited_seconds[task] += at - self.queued_at[task]
-            self._worker_of[task] = worker
-            end = at + self._duration[task]
-            self.ends_at[task] = end
-            heappush(heap, (end, _END, task))
 
-    def _lowest(self, needed: int) -> int:
-        """The lowest-numbered worker with that many free slots."""
-        opened, free, running, consuming = self._open, self._free, self.running, self.consuming
-        while opened:
-            worker = opened[0]
-            if not (free[worker] and running[worker] and consuming[worker]):
-                self._listed[heappop(opened)] = False
-            elif free[worker] >= needed:
-                return worker
-            else:
-                fits = (w for w in opened if free[w] >= needed and running[w] and consuming[w])
-                return min(fits, default=NOWHERE)
-        return NOWHERE
+def _plain(column: FloatArray | IntArray, dtype: type) -> np.ndarray:
+    """The column as compiled code expects it: contiguous, writeable, of exactly this type."""
+    return np.require(column, dtype, ["C", "W"])
+
+
+def _with_workers(arrays: Arrays, count: int, tasks: int) -> Arrays:
+    """The same with room for more workers."""
+    words = -(-count // 32)
+    agenda = np.empty((2, tasks + 32 * words), dtype=np.int64)
+    planned = arrays.state[events.PLANNED]
+    agenda[:, :planned] = arrays.agenda[:, :planned]
+    return arrays._replace(
+        workers=_widened(arrays.workers, 32 * words),
+        words=_widened(arrays.words, words),
+        groups=_widened(arrays.groups, -(-words // 32)),
+        agenda=agenda,
+    )
+
+
+def _widened(old: IntArray, length: int) -> IntArray:
+    new = np.zeros((*old.shape[:-1], length), dtype=np.int64)
+    new[..., : old.shape[-1]] = old
+    return new
+
+
+def _with_leaves(arrays: Arrays, needed: int) -> Arrays:
+    """The same with at least so many leaves, a power of two: keys and tree are made anew."""
+    state, old = arrays.state, arrays.leaves.shape[1]
+    shift = (needed - 1).bit_length()
+    count = 1 << shift
+    keys = arrays.tree[len(arrays.tree) >> 1 :][:old]
+    due_at, number = keys >> state[events.SHIFT], np.arange(old)
+    tree = np.full(2 * count, NEVER)
+    if old and due_at[keys != NEVER].max(initial=0) >= NEVER >> shift:
+        raise OverflowError("with so many slots the simulator's clock cannot tell when a task ends")
+    tree[count : count + old] = np.where(keys == NEVER, NEVER, (due_at << shift) | number)
+    level = count
+    while level > 1:
+        level >>= 1
+        tree[level : 2 * level] = np.minimum(
+            tree[2 * level : 4 * level : 2], tree[2 * level + 1 : 4 * level : 2]
+        )
+    leaves = np.full((3, count), events.NOBODY, dtype=np.int32)
+    leaves[:, :old] = arrays.leaves
+    spare = int(state[events.SPARE])
+    # The lowest are taken first: few leaves in use lie close together.
+    leaves[events.SPARES, spare : spare + count - old] = np.arange(count - 1, old - 1, -1)
+    state[events.SPARE], state[events.SHIFT] = spare + count - old, shift
+    return arrays._replace(tree=tree, leaves=leaves)

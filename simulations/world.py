@@ -11,6 +11,8 @@ refused while fewer workers are desired than protected (DEPLOYMENT_BLOCKED).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from autoscaler.core.evidence import placed
@@ -22,6 +24,7 @@ from policies.model import (
     Demand,
     Evidence,
     FloatArray,
+    IntArray,
     LastWrite,
     Observation,
     Refused,
@@ -34,6 +37,16 @@ from simulations.service import ServiceModel
 from simulations.trace import Trace
 
 NAN = float("nan")
+
+
+class _Roster(NamedTuple):
+    """What stays the same of the workers that exist, in the order of their launch."""
+
+    names: tuple[str, ...]
+    hosts: tuple[tuple[str, ...], ...]
+    numbers: IntArray
+    created_at: FloatArray
+    ready_at: FloatArray
 
 
 class World:
@@ -66,6 +79,7 @@ class World:
         """When a protection ends that keeps a surplus worker."""
         self._lists_workers = False
         self._last_write: LastWrite = None
+        self._known: _Roster | None = None
         for _ in range(workers):
             self._launch(trace.starts_at, 0.0)
         self.kernel.advance(trace.starts_at)
@@ -124,35 +138,44 @@ class World:
 
     def busy(self) -> Busy:
         """Slots of running tasks by host."""
-        slots = self.kernel.busy_slots
-        held = {name: slots[worker] for name, worker in self._alive.items() if slots[worker]}
+        roster = self._roster()
+        slots = self.kernel.busy_slots[roster.numbers].tolist()
+        held = {name: held for name, held in zip(roster.names, slots, strict=True) if held}
         return Busy(held, self.now)
 
     def _counts(self, workers: Workers | None) -> Capacity:
         running = self.kernel.running_workers
         draining = 0
         if self._intake_stopped:
-            draining = sum(self.kernel.running[self._alive[name]] for name in self._intake_stopped)
+            draining = sum(int(self.kernel.running[self._alive[name]]) for name in self._intake_stopped)
         return Capacity(self.desired, len(self._alive) - running, running, draining, workers)
 
     def _listed(self) -> Workers:
-        kernel, alive = self.kernel, list(self._alive.values())
-        running = [kernel.running[worker] for worker in alive]
-        started = [self.ready_at[worker] if kernel.running[worker] else NAN for worker in alive]
-
-        def column(values: list[float]) -> FloatArray:
-            return np.array(values, dtype=float)
-
+        kernel, roster = self.kernel, self._roster()
+        running = kernel.running[roster.numbers]
         return Workers(
-            ids=tuple(self._alive),
-            hosts=tuple((name,) for name in self._alive),
-            state=np.where(running, WorkerState.RUNNING, WorkerState.PENDING).astype(np.int64),
-            created_at=column([self.created_at[worker] for worker in alive]),
-            started_at=column(started),
-            busy_slots=np.full(len(alive), NAN),
-            consuming=column([kernel.consuming[worker] for worker in alive]),
-            protected_until=column([self._protected_until[worker] for worker in alive]),
+            ids=roster.names,
+            hosts=roster.hosts,
+            state=np.where(running, int(WorkerState.RUNNING), int(WorkerState.PENDING)),
+            created_at=roster.created_at,
+            started_at=np.where(running, roster.ready_at, NAN),
+            busy_slots=np.full(len(running), NAN),
+            consuming=kernel.consuming[roster.numbers].astype(float),
+            protected_until=np.array([self._protected_until[worker] for worker in self._alive.values()]),
         )
+
+    def _roster(self) -> _Roster:
+        """Made once for as long as nobody comes or goes."""
+        if self._known is None:
+            numbers = list(self._alive.values())
+            self._known = _Roster(
+                tuple(self._alive),
+                tuple((name,) for name in self._alive),
+                np.array(numbers, dtype=np.int64),
+                np.array([self.created_at[worker] for worker in numbers]),
+                np.array([self.ready_at[worker] for worker in numbers]),
+            )
+        return self._known
 
     def _apply(self, decision: Decision) -> LastWrite:
         desired, now = decision.desired, self.now
@@ -197,6 +220,7 @@ class World:
             self._stop_surplus(-missing)
 
     def _launch(self, at: float, delay_seconds: float) -> None:
+        self._known = None
         worker = self.kernel.launch(at + delay_seconds)
         self._alive[f"worker-{worker}"] = worker
         self.created_at.append(at)
@@ -205,6 +229,7 @@ class World:
         self._protected_until.append(0.0)
 
     def _stop_surplus(self, surplus: int) -> None:
+        self._known = None
         now, running = self.now, self.kernel.running
         unprotected = [name for name, worker in self._alive.items() if self._protected_until[worker] <= now]
         drawn = [unprotected[place] for place in self._lots.permutation(len(unprotected))]
