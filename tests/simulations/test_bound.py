@@ -11,10 +11,12 @@ from hypothesis import strategies as some
 
 from simulations.bound import HOUR, best_schedule, feasible, lower_bound
 from simulations.price import Price
+from simulations.program import BoundError, Terms, least_cost, load_of
 from simulations.run import simulate
 from simulations.schedule import schedule_of
 from simulations.score import score
 from simulations.trace import trace_of
+from simulations.windows import windows_of
 from tests.simulations.bound_truth import broken_rule, least_worker_seconds
 from tests.simulations.worlds import controller, service, tasks
 
@@ -71,7 +73,9 @@ def test_nothing_undercuts_the_bound_and_the_schedule_is_no_better_than_the_trut
     assert truth <= seconds(enough) + ROUNDING
 
 
-@given(tiny(), some.integers(0, 1), some.integers(0, 8), some.integers(1, 2), some.sampled_from([1.0, 60.0]))
+@given(
+    tiny(), some.integers(0, 1), some.integers(0, 8), some.integers(1, 2), some.sampled_from([1.0, 2.5, 60.0])
+)
 @settings(max_examples=60, deadline=None)
 def test_nothing_undercuts_the_bound_with_excuses(world, max_wait, launch, excused, bin_seconds):
     """The same where some may wait up to six seconds, runs of connected tasks included."""
@@ -136,6 +140,21 @@ def test_an_excuse_saves_the_worker_that_only_one_task_needs():
     one = lower_bound(trace, fleet, 0.0, 1 / 11)
     assert seconds(one) == pytest.approx(600 + 60 + 60, rel=1e-5)
     assert one.method == "linear program"
+
+
+def test_an_excuse_for_a_parent_frees_its_child():
+    """A pair of tasks in the middle: the parent waits until the end, and the child never waits at all."""
+    rows = [*((60 * at, 60) for at in range(10)), (300, 60), (360, 60)]
+    trace, fleet = tasks(*rows, edges=([10], [11])), service(1, launch_seconds=60.0)
+    assert seconds(lower_bound(trace, fleet, 0.0, 1 / 12)) <= 720 + 60
+    assert seconds(lower_bound(tasks(*rows), fleet, 0.0, 1 / 12)) > 720 + 60
+
+
+def test_workers_at_the_start_need_no_launch():
+    """With and without waiting."""
+    trace, fleet = tasks((0, 60), (0, 60)), service(1, launch_seconds=60.0)
+    assert seconds(lower_bound(trace, fleet, 0.0, ready_at_start=1)) == 60 + 120
+    assert seconds(lower_bound(trace, fleet, 60.0, ready_at_start=1)) == pytest.approx(120, rel=1e-5)
 
 
 def test_a_deadline_moves_down_a_chain():
@@ -259,6 +278,14 @@ def test_a_task_wider_than_a_worker_has_no_schedule():
     """Named by its row."""
     with pytest.raises(ValueError, match="row 2, column slots: task '2' wants 3, a worker has 2"):
         feasible(tasks((0, 1), (0, 1), slots=[1, 3]), service(2), 0.0)
+
+
+def test_a_program_without_a_solution_says_so():
+    """Work that is due before it may begin."""
+    trace, terms = tasks((0, 60)), Terms(1, 60.0, 0.0, 0)
+    load = load_of(windows_of(trace, 60.0, 0.0), terms, 60.0)
+    with pytest.raises(BoundError, match=r"the linear program was not solved: .* try longer bins"):
+        least_cost(replace(load, earliest=load.latest - 1.0), terms)
 
 
 def test_a_bound_says_what_it_does_not_see():
