@@ -31,7 +31,7 @@ async def checked(settings: Settings) -> Findings:
         remedy = (
             "set airflow.database_url: without it nobody says who is busy, and only an idle fleet shrinks"
         )
-        findings.append(("database", Finding(False, "not configured", remedy)))
+        findings.append(("database", Finding(True, "not configured", f"{remedy} (advice)")))
     findings += [("cloudwatch", finding) for finding in await cloudwatch_findings(settings)]
     for name, target in settings.targets.items():
         ask = partial(
@@ -86,7 +86,7 @@ def printed(findings: Findings, *, as_json: bool) -> None:
     for about, finding in findings:
         mark = Text("ok  ", "green") if finding.ok else Text("FIX ", "bold red")
         console.print(mark + Text(f"{about:<{width}}  {finding.what}"))
-        if not finding.ok:
+        if finding.remedy:
             console.print(Text(f"     {'':<{width}} -> {finding.remedy}", "yellow"))
     wrong = sum(not finding.ok for _, finding in findings)
     console.print(f"{wrong} to mend" if wrong else "all well")

@@ -151,8 +151,11 @@ def _as_configured(options: Options, config: Path, name: str) -> tuple[Options, 
     if name not in settings.targets:
         fail(f"{config}: there is no target {name!r}; it has {', '.join(settings.targets)}", EXIT_USAGE)
     target = settings.targets[name]
+    if options.queue is None and len(target.queues) > 1:
+        fail(f"{config}: target {name!r} has several queues: choose one of them with --queue", EXIT_USAGE)
     same = replace(
         options,
+        queue=options.queue or next(iter(target.queues), None),
         policy=target.policy,
         scale_in=None,
         minimum=target.minimum,

@@ -44,9 +44,9 @@ class Guards(Section):
     cooldown_in_seconds: NonNegativeFloat = 0.0
     """Pause after a scale-in before the next one."""
     rate_out: Rate = Rate()
-    """How fast the fleet may grow."""
+    """How fast the fleet may grow: `{rules = [{value = 4, unit = "count", period_seconds = 60}]}`."""
     rate_in: Rate = Rate()
-    """How fast the fleet may shrink."""
+    """How fast the fleet may shrink: `{rules = [{value = 10, unit = "percent", period_seconds = 60}]}`."""
     foreign_quiet_seconds: NonNegativeFloat = 300.0
     """After somebody else set the size, nothing goes in for so long."""
     pending_deadline_seconds: PositiveFloat = 600.0

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -86,6 +87,9 @@ def test_simulate_takes_a_daemons_configuration():
     """Policy, guards, bounds, slots and interval are the daemon's."""
     done = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--seed", "1", "--json")
     assert json.loads(done.stdout)["peak_workers"] == 5
+    Path("autoscaler.toml").write_text(CONFIG.replace("max_workers", 'queues = ["etl", "ml"]\nmax_workers'))
+    several = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--json")
+    assert (several.exit_code, "choose one of them with --queue" in several.stderr) == (2, True)
     wrong = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--target", "other")
     assert (wrong.exit_code, "it has default" in wrong.stderr) == (2, True)
 
