@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from autoscaler.cli.common import EXIT_USAGE, JsonOption, app, fail, needs
+from autoscaler.cli.exporting import credentials, naming, progress, tell, window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from autoscaler.sources.airflow_db import Credentials
-    from autoscaler.trace_export import Exporter, Names, Tally
+    from autoscaler.trace_export import Exporter
 
 trace_app = typer.Typer(
     help="Task traces: from Airflow, from other formats, made up, described.", no_args_is_help=True
@@ -22,7 +20,7 @@ trace_app = typer.Typer(
 app.add_typer(trace_app, name="trace")
 
 OutArgument = Annotated[Path, typer.Argument(help="The trace to write: .parquet, .csv or .csv.gz.")]
-KEY_BYTES = 32
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 @trace_app.command("export")
@@ -63,14 +61,14 @@ def trace_export(
     from autoscaler.trace_export import Exporter, Window
 
     exporter = Exporter(
-        _credentials(database_url, database_url_file, database_url_secret),
-        Window(*_window(since, until)),
-        _names(anonymize=anonymize, key_file=key_file),
+        credentials(database_url, database_url_file, database_url_secret),
+        Window(*window(since, until)),
+        naming(anonymize=anonymize, key_file=key_file),
         Timeouts(statement_seconds=statement_timeout),
         celery_executors=celery_executor or ("CeleryExecutor",),
     )
     _export(exporter, out)
-    _tell(exporter.tally, out, as_json=as_json)
+    tell(exporter.tally, out, as_json=as_json)
 
 
 def _export(exporter: Exporter, out: Path) -> None:
@@ -83,7 +81,7 @@ def _export(exporter: Exporter, out: Path) -> None:
 
     async def write() -> None:
         try:
-            with writing(out) as pages, _progress() as on_progress:
+            with writing(out) as pages, progress() as on_progress:
                 async for rows in exporter.pages(on_progress):
                     pages.add(frame_of(rows, TraceRow._fields))
         finally:
@@ -99,96 +97,115 @@ def _export(exporter: Exporter, out: Path) -> None:
         fail(str(error))
 
 
-def _credentials(url: str | None, file: str | None, secret: str | None) -> Credentials:
-    from autoscaler.sources.airflow_db import fixed, from_file, from_secrets_manager
+@trace_app.command("import")
+def trace_import(
+    source: Annotated[Path, typer.Argument(help="What to import; .gz is unpacked.")],
+    out: OutArgument,
+    kind: Annotated[
+        str | None, typer.Option("--format", help="swf, wfcommons or csv; else the name tells it.")
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="A CSV's column: ours=theirs, such as queued_at=submitted; repeat it."),
+    ] = None,
+    time_unit: Annotated[
+        str, typer.Option(help="Of a CSV's instants given as numbers: s, ms, us, min.")
+    ] = "s",
+    duration_unit: Annotated[str, typer.Option(help="Of a CSV's durations: s, ms, us, min.")] = "s",
+) -> None:
+    """Import a trace in the Standard Workload Format, a WfCommons workflow, or any CSV.
 
-    # The environment variable may be there beside an option, which then is meant.
-    if file is not None:
-        return from_file(file)
-    if secret is not None:
-        return from_secrets_manager(secret)
-    if url is None:
-        fail("which database? give --database-url-file, --database-url-secret or --database-url", EXIT_USAGE)
-    return fixed(url)
+    Example: autoscaler trace import jobs.csv jobs.parquet --map queued_at=submitted --map duration_s=ms
+    --duration-unit ms
+    """
+    needs("simulate", "polars")
+    from simulations.trace import TraceError
+    from simulations.trace_import import CsvForm, Format, Unit, guessed, import_trace
+    from simulations.trace_write import check_name
+
+    columns = {}
+    for pair in mapping or ():
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            fail(f"--map: expected ours=theirs, such as queued_at=submitted, got {pair}", EXIT_USAGE)
+        columns[ours] = theirs
+    try:
+        check_name(out)
+        form = CsvForm(
+            columns, _choice("time-unit", time_unit, Unit), _choice("duration-unit", duration_unit, Unit)
+        )
+        chosen = guessed(source) if kind is None else _choice("format", kind, Format)
+        done = import_trace(source, out, chosen, form)
+    except TraceError as error:
+        fail(str(error), EXIT_USAGE)
+    typer.echo(f"{out}: {done.tasks:,} tasks")
+    if done.left_out:
+        typer.echo(f"  {done.left_out:,} jobs never ran: left out")
 
 
-def _names(*, anonymize: bool, key_file: Path | None) -> Names:
+@trace_app.command("describe")
+def trace_describe(
+    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw it here: .png or .svg.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Describe a trace: sizes, durations, concurrency, when tasks arrive, and what to mind.
+
+    Example: autoscaler trace describe week.parquet --plot week.png
+    """
+    needs("simulate", "polars")
+    from simulations.describe import describe
+    from simulations.describe_table import print_description
+    from simulations.trace import TraceError
+    from simulations.trace_file import read_trace
+
+    try:
+        loaded = read_trace(trace)
+        print_description(describe(loaded), as_json=as_json)
+        if plot is not None:
+            needs("simulate", "matplotlib")
+            from simulations.describe_plot import plot as draw
+
+            draw(loaded, plot)
+    except TraceError as error:
+        fail(str(error), EXIT_USAGE)
+
+
+@trace_app.command("generate")
+def trace_generate(
+    workload: Annotated[str, typer.Argument(help="poisson, diurnal, cron, bursts, heavy-tails or dags.")],
+    out: OutArgument,
+    tasks: Annotated[int, typer.Option(help="How many.")] = 10_000,
+    days: Annotated[float, typer.Option(help="Over how long they arrive.")] = 7.0,
+    concurrency: Annotated[
+        float, typer.Option(help="Busy slots on average over these days, with unlimited workers.")
+    ] = 20.0,
+    seed: Annotated[int | None, typer.Option(help="Drawn and printed if not given.", min=0)] = None,
+) -> None:
+    """Make up a workload; the same seed gives the same file to the byte.
+
+    Example: autoscaler trace generate cron cron.parquet --tasks 50000 --days 14 --seed 1
+    """
+    needs("simulate", "polars")
     import secrets
 
-    from autoscaler.trace_export import anonymous, plain
+    from simulations.generate import Recipe, Workload, generate
+    from simulations.trace import TraceError
+    from simulations.trace_write import check_name, write_trace
 
-    if not anonymize:
-        if key_file is not None:
-            fail("--key-file goes with --anonymize", EXIT_USAGE)
-        return plain
-    if key_file is None:
-        return anonymous(secrets.token_bytes(KEY_BYTES))
+    seed = secrets.randbits(32) if seed is None else seed
+    typer.echo(f"seed {seed}")
     try:
-        key = key_file.read_bytes().strip()
-    except OSError as error:
-        fail(f"{key_file}: the key cannot be read: {error.strerror}", EXIT_USAGE)
-    if len(key) < 16:
-        fail(f"{key_file}: expected a key of at least 16 bytes, got {len(key)}", EXIT_USAGE)
-    return anonymous(key)
+        check_name(out)
+        recipe = Recipe(_choice("workload", workload, Workload), tasks, days, concurrency)
+        write_trace(generate(recipe, seed), out)
+    except (TraceError, ValueError) as error:
+        fail(str(error), EXIT_USAGE)
+    typer.echo(f"{out}: {tasks:,} tasks")
 
 
-def _window(since: str, until: str) -> tuple[float, float]:
-    import time
-
-    now = time.time()
-    start, end = _instant("since", since, now), _instant("until", until, now)
-    if start >= end:
-        fail(f"--since {since} is not before --until {until}", EXIT_USAGE)
-    return start, end
-
-
-def _instant(option: str, text: str, now: float) -> float:
-    """Unix seconds of `2026-03-01T06:00Z` (UTC unless it says otherwise), or of so long ago: `7d`."""
-    from datetime import UTC, datetime
-
-    units = {"d": 86_400.0, "h": 3600.0, "m": 60.0}
+def _choice(option: str, text: str, kinds: type[Kind]) -> Kind:
     try:
-        if text[-1:] in units:
-            return now - float(text[:-1]) * units[text[-1]]
-        instant = datetime.fromisoformat(text)
+        return kinds(text)
     except ValueError:
-        fail(f"--{option}: expected a time such as 2026-03-01T06:00Z, or 7d or 12h, got {text}", EXIT_USAGE)
-    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error, where a person watches."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("DAG runs")
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
-
-
-def _tell(tally: Tally, out: Path, *, as_json: bool) -> None:
-    import json
-    from dataclasses import asdict
-
-    if as_json:
-        typer.echo(json.dumps({"trace": str(out), **asdict(tally)}, indent=2))
-        return
-    typer.echo(f"{out}: {tally.tasks:,} task tries of {tally.runs:,} DAG runs")
-    notes = (
-        (tally.still_running, "still running: left out, since how long they take is not known yet"),
-        (tally.off_worker, "ran without a worker (empty tasks, other executors): left out"),
-        (tally.without_parents, "of DAGs that are no longer serialized: late arrivals are baked in"),
-        (tally.rescheduled, "of sensors in reschedule mode: only their last look is known"),
-    )
-    for count, what in notes:
-        if count:
-            typer.echo(f"  {count:,} {what}")
-    for dag, why in tally.unreadable_dags.items():
-        typer.echo(f"  {dag}: its serialized DAG was not understood: {why}")
-    pools = ", ".join(f"{pool} {slots}" for pool, slots in tally.pools.items())
-    typer.echo(f"  pools (slots): {pools}")
+        fail(f"{option}: expected one of {', '.join(kinds)}, got {text}", EXIT_USAGE)

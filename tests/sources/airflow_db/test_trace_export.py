@@ -1,6 +1,8 @@
 """The past of an Airflow as a trace, from every database and every generation of its schema."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import anyio.to_thread
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from autoscaler.cli import app
+from autoscaler.cli.exporting import credentials, naming
 from autoscaler.sources.airflow_db import fixed
 from autoscaler.trace_export import Exporter, Window, anonymous
 from simulations.trace_file import read_trace
@@ -137,11 +140,13 @@ async def test_many_runs_in_small_pages(airflow):
     assert seen[-1][0] == seen[-1][1]
 
 
-async def command(url, out, *options):
-    """`autoscaler trace export`, which has an event loop of its own."""
-    environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
-    arguments = ["trace", "export", str(out), *options]
+async def ran(*arguments, **environment):
+    """The command, in a thread, because it has an event loop of its own."""
     return await anyio.to_thread.run_sync(lambda: CliRunner().invoke(app, arguments, env=environment))
+
+
+async def command(url, out, *options):
+    return await ran("trace", "export", str(out), *options, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=url)
 
 
 async def test_the_command_writes_what_the_simulator_reads(airflow, tmp_path):
@@ -210,3 +215,65 @@ def test_no_database_named(tmp_path):
     result = CliRunner().invoke(app, ["trace", "export", str(tmp_path / "t.csv")])
     assert result.exit_code == 2
     assert "--database-url-file" in result.stderr
+
+
+@pytest.mark.parametrize("airflow", [("sqlite", "3")], indirect=True, ids="-".join)
+async def test_from_the_database_to_a_simulation(airflow, tmp_path):
+    """What is left out is told; the file plays."""
+    await past.small_week(airflow)
+    (tmp_path / "url").write_text(airflow.url)
+    out = str(tmp_path / "week.parquet")
+    window = ("--since", "2026-03-02T05:00Z", "--until", "2026-03-09T05:00Z")
+    told = await ran("trace", "export", out, "--database-url-file", str(tmp_path / "url"), *window)
+    assert told.stdout.splitlines() == [
+        f"{out}: 5 task tries of 2 DAG runs",
+        "  1 still running: left out, since how long they take is not known yet",
+        "  1 ran without a worker (empty tasks, other executors): left out",
+        "  1 of DAGs that are no longer serialized: late arrivals are baked in",
+        "  pools (slots): default_pool 128",
+    ]
+    played = await ran("simulate", out, "--max", "3", "--seed", "1", "--json")
+    assert played.exit_code == 0, played.output
+    assert json.loads(played.stdout)["tasks"] == 5
+
+
+@pytest.mark.parametrize("airflow", [("sqlite", "3")], indirect=True, ids="-".join)
+async def test_a_dag_that_is_not_understood(airflow, tmp_path):
+    """It is named with the reason, and its tasks keep their recorded instants."""
+    await past.forget(airflow)
+    await past.dag(airflow, "odd", {}, document={"dag": {"tasks": [{"task": 1}]}})
+    await past.run(airflow, "odd", "r", 0, 50)
+    await past.task(airflow, "odd", "r", "a", (5, 20, 30))
+    rows, tally = await exported(airflow)
+    assert tally.unreadable_dags == {"odd": "no serialized DAG: KeyError 'task_id'"}
+    assert [row.queued_at - ZERO for row in rows.values()] == [5]
+    told = await command(airflow.url, tmp_path / "t.csv", "--since", "2026-03-02", "--anonymize")
+    assert "odd" not in told.stdout
+    assert ": its serialized DAG was not understood: no serialized DAG: KeyError" in told.stdout
+
+
+@pytest.mark.parametrize("airflow", [("sqlite", "3")], indirect=True, ids="-".join)
+async def test_nothing_to_export(airflow, tmp_path):
+    """An empty window is said, and makes no file; nor does a database that is no Airflow's."""
+    await past.small_week(airflow)
+    told = await command(airflow.url, tmp_path / "t.csv", "--since", "2020-01-01", "--until", "2020-01-02")
+    assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
+    assert "not written, since there is no task" in told.stderr
+    (tmp_path / "old.db").touch()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        for table in ("dag_run", "task_instance", "task_instance_history", "serialized_dag", "slot_pool"):
+            old.execute(f"CREATE TABLE {table} (id INTEGER)")
+    told = await command(f"sqlite:///{tmp_path}/old.db", tmp_path / "t.csv")
+    assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
+    assert "task_instance has no column hostname" in told.stderr
+    told = await command(f"sqlite:///{tmp_path}/none.db", tmp_path / "t.csv")
+    assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
+    assert [each.name for each in tmp_path.iterdir()] == ["old.db"]
+
+
+def test_the_url_may_come_from_a_secret():
+    """Whichever option is given is meant, also beside Airflow's own variable."""
+    assert credentials("sqlite:///a.db", None, "arn:secret") is not None
+    assert naming(anonymize=True, key_file=None)("dag", "x") != naming(anonymize=True, key_file=None)(
+        "dag", "x"
+    )
