@@ -181,7 +181,7 @@ class Kernel:
             if instant >= NEVER >> int(self._arrays.state[events.SHIFT]):
                 years = (until - self._starts_at) / 31_557_600
                 raise OverflowError(f"{years:.0f} years after the trace's start is later than can be told")
-            self._due_at = events.advance(instant, self._starts_at, self._arrays)
+            self._due_at = events.advance(instant, self._starts_at, *self._arrays)
             self._read()
         self.now = until
 
