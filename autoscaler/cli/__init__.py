@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from autoscaler.cli import bound, config, daemon, simulator, trace
+from autoscaler.cli import bound, config, daemon, planning, simulator, trace
 from autoscaler.cli.common import EXIT_FAILED, app
 
-__all__ = ["app", "bound", "config", "daemon", "main", "simulator", "trace"]
+__all__ = ["app", "bound", "config", "daemon", "main", "planning", "simulator", "trace"]
 
 
 def main() -> None:
