@@ -249,6 +249,20 @@ def _make_ready(at: int, a: Arrays) -> None:
 
 
 @compiled
+def _sort(first: int, tail: int, queue: NumberArray) -> None:
+    """Few, and nearly in order, as siblings are: by insertion, which allocates nothing."""
+    if tail - first > 32:
+        queue[first:tail].sort()
+        return
+    for place in range(first + 1, tail):
+        task, below = queue[place], place
+        while below > first and queue[below - 1] > task:
+            queue[below] = queue[below - 1]
+            below -= 1
+        queue[below] = task
+
+
+@compiled
 def _queue_due(at: int, now: float, first: int, a: Arrays) -> None:
     """Queues all that is due at this instant, by row.  What stands from `first` on is due already."""
     state, queue, order = a.state, a.queue, a.order
@@ -268,7 +282,7 @@ def _queue_due(at: int, now: float, first: int, a: Arrays) -> None:
                 arrives_at = int(a.queued_seconds[order[arrived]] * QUANTA_PER_SECOND)
         state[ARRIVED], state[ARRIVES_AT] = arrived, arrives_at
     if not in_order:
-        queue[first:tail].sort()
+        _sort(first, tail, queue)
     for place in range(first, tail):
         task = queue[place]
         a.outcome[QUEUED_AT, task] = now
