@@ -115,5 +115,6 @@ def tell(tally: Tally, out: Path, *, as_json: bool) -> None:
             typer.echo(f"  {count:,} {what}")
     for dag, why in tally.unreadable_dags.items():
         typer.echo(f"  {dag}: its serialized DAG was not understood: {why}")
-    pools = ", ".join(f"{pool} {slots}" for pool, slots in tally.pools.items())
-    typer.echo(f"  pools (slots): {pools}")
+    if tally.pools:
+        pools = ", ".join(f"{pool} {slots}" for pool, slots in tally.pools.items())
+        typer.echo(f"  pools (slots): {pools}")

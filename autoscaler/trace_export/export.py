@@ -88,6 +88,8 @@ class Exporter:
                 page, runs = runs[:size], runs[size:]
                 found = await self._connector.run(_Tries(tables, page))
                 yield await self._rows(tables, assembler, page, found)
+                if on_progress is not None:
+                    on_progress(page[-1].number - lowest + 1, highest - lowest + 1)
                 size = max(
                     1, min(1_000, size * self.page_tries // max(1 + self.page_tries // 10, len(found)))
                 )
