@@ -23,8 +23,8 @@ from tests.simulations.worlds import tasks
 
 SLO = parse("p90 wait < 60s")
 AXES = [
-    axis("min_workers", 1, 3, 6),
-    axis("max_workers", 2, 6, 9),
+    axis("min_workers", 1, 6, 7, 8),
+    axis("max_workers", 6, 9),
     axis("scale_in", "when-idle", "continuous", place=("policy", "scale_in")),
 ]
 SPACE = Space(BASE | {"policy": {"name": "mwaa"}}, AXES, candidate_of)
@@ -45,11 +45,13 @@ def test_it_is_the_cheapest_of_its_grid_by_brute_force():
             margins = [run.margins for run in runs]
             holds[key].append(SLO.kept(margins) and SLO.confidence(margins) >= 0.95)
             cost[key] = np.mean([run.figures["cost_usd"] for run in runs])
-    both = sorted((cost[key], key) for key in cost if all(holds[key]))
+    both = {key: cost[key] for key in cost if all(holds[key])}
     assert 2 < len(both) < len(found)
-    assert advice.chosen.candidate.key == both[0][1]
-    assert advice.next_best.candidate.key == both[1][1]
-    assert advice.tuned.cost_usd == both[0][0]
+    assert len(set(both.values())) > 2
+    assert [both[each.candidate.key] for each in (advice.chosen, advice.next_best)] == sorted(both.values())[
+        :2
+    ]
+    assert advice.tuned.cost_usd == both[advice.chosen.candidate.key]
     assert advice.chosen.kept
     assert advice.closest is None
 
@@ -174,7 +176,7 @@ def test_the_whole_answer_for_a_person(trace, tmp_path, capsys):
     assert run_recommend(frame, Question(SLO), Plan(lambda _: SPACE, less_of, rivals)) == 0
     out = capsys.readouterr().out
     for words in ("seed 1", "recommended", "next best", "with a little less", "Amazon MWAA", "cannot run",
-                  "wide: the maximum is 0 workers", "14 settings tried"):  # fmt: skip
+                  "wide: the maximum is 0 workers", "12 settings tried"):  # fmt: skip
         assert words in out
     path = tmp_path / "advice.toml"
     path.write_text(out[out.index("[airflow]") :])
