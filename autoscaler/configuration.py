@@ -60,8 +60,9 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not TOML: {error}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, tables without end
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+    except (ValueError, RecursionError):
+        remedy = "a number of thousands of digits, or tables nested without end"
+        raise ConfigurationError(f"{path}: not a configuration: {remedy}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

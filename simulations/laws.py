@@ -56,8 +56,14 @@ def _judged(name: str, law: Callable[[Policy, int], str], policy: Policy, exampl
         return LawResult(name, ok=True, detail=law(policy, examples))
     except LawBrokenError as error:
         return LawResult(name, ok=False, detail=str(error))
+    except ExceptionGroup as group:  # Hypothesis found several ways to break it
+        return LawResult(name, ok=False, detail="; ".join(map(_said, group.exceptions)))
     except Exception as error:  # noqa: BLE001 - a policy under test may raise anything
-        return LawResult(name, ok=False, detail=f"{type(error).__name__}: {error}")
+        return LawResult(name, ok=False, detail=_said(error))
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, LawBrokenError) else f"{type(error).__name__}: {error}"
 
 
 def plays(policy: Policy, guards: GuardChain, events: Iterable[Event]) -> Play:

@@ -93,6 +93,10 @@ def test_continuous_comes_back_into_the_band_and_when_idle_stays():
     assert loop.sizes(build({"name": "mwaa"}, 16))[-1] == 30
 
 
+def _size(observation: Any) -> float:
+    return float(getattr(observation.capacity, "desired", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Breaks:
     """The formula, with one law broken."""
@@ -109,7 +113,7 @@ class Breaks:
     def recommend(self, memory: Any, history: History) -> tuple[Any, Recommendation]:
         observation = history.latest
         if not isinstance(observation.demand, Demand):
-            return memory, Recommendation(float(observation.capacity.desired), Reason.NO_OPINION)
+            return memory, Recommendation(_size(observation), Reason.NO_OPINION)
         self.asked[0] += 1
         return self._remembered(memory), Recommendation(self._wish(observation, history), Reason.DEMAND)
 
@@ -117,7 +121,7 @@ class Breaks:
         return "text" if self.law == "json" else memory
 
     def _wish(self, observation: Any, history: History) -> float:
-        load, desired = observation.demand.load, observation.capacity.desired
+        load, desired = observation.demand.load, _size(observation)
         odd_ones = {
             "pure": load / 16 + self.asked[0] % 2,
             "finite": float("nan") if load > 100 else load / 16,

@@ -21,9 +21,13 @@ BAD = [
     (
         "[targets.default]\nmax_workers = " + "9" * 5000,
         {},
-        "autoscaler.toml: cannot be read: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit",
+        "autoscaler.toml: not a configuration: a number of thousands of digits, or tables nested without end",
     ),
-    ("a = " + "[" * 3000, {}, "autoscaler.toml: cannot be read: maximum recursion depth exceeded"),
+    (
+        "a = " + "[" * 3000,
+        {},
+        "autoscaler.toml: not a configuration: a number of thousands of digits, or tables nested without end",
+    ),
     (
         DATABASE + TARGET + '[targets."a\\u001b[2J"]\ncluster = "c"\nservice = "t"\n',
         {},

@@ -63,6 +63,7 @@ async def test_pgbouncer_in_transaction_mode_is_fine(postgres_server, new_databa
     await airflow.empty()
     await airflow.tasks(2, "queued", silent=None)
     with pgbouncer(postgres_server, database_of(airflow)) as url:
+        await airflow.scheduler()  # a fresh heartbeat, however long the pooler took to start
         sources = [airflow.source(url) for _ in range(4)]
         for _ in range(5):
             async with anyio.create_task_group() as group:
