@@ -156,7 +156,7 @@ print(len(names))
 
 
 def test_the_daemon_needs_nothing_but_the_base_lock():
-    """Every module outside the demo and the planner imports although what only extras bring is out of reach."""
+    """Every module outside the demo and the planner imports although the extras are out of reach."""
     base = set(pinned("requirements.lock")) | {"airflow-worker-autoscaler"}
     assert {"numpy", "pydantic-core"} <= base
     extra = {
