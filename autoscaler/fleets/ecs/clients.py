@@ -43,7 +43,9 @@ async def ecs_clients(
     """The clients, open until the context ends.  Region None: the one of the environment.
 
     A read is tried twice.  A write is tried once: when its answer is lost it may have been applied, so
-    the service is described again before anything else is written.  `session`: to share credentials
+    the service is described again before anything else is written.  Each write has a connection of its
+    own: one kept open since the last write may be closed by the other side at the very moment it is
+    used, and then nobody knows what became of the write.  `session`: to share credentials
     with other clients; `read_seconds`: how long an answer may take, per attempt.  Raises `FleetError`
     if there is no region or no usable configuration.
     """
@@ -51,6 +53,7 @@ async def ecs_clients(
 
     def config(attempts: int) -> AioConfig:
         return AioConfig(
+            connector_args={"force_close": True, "keepalive_timeout": None} if attempts == 1 else None,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,
             max_pool_connections=CONNECTIONS,
