@@ -3,11 +3,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiobotocore.session import AioSession, get_session
 
-from autoscaler.demo.ecs import LoopbackEcs, ServiceSpec, running_ecs
+from autoscaler.demo.ecs import Fault, LoopbackEcs, ServiceSpec, running_ecs
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
 from tests.fleets.hand_clock import HandClock
 
-ANSWER_SECONDS = 0.3
+PATIENT_SECONDS = 30.0
+"""A busy machine's slow answer is no fault, and must not be read twice."""
+IMPATIENT_SECONDS = 0.3
 
 
 @pytest.fixture
@@ -49,8 +51,16 @@ def aws_session() -> AioSession:
 
 
 @pytest.fixture
-async def clients(ecs, aws_session) -> AsyncIterator[EcsClients]:
-    async with ecs_clients("us-east-1", ecs.url, session=aws_session, read_seconds=ANSWER_SECONDS) as clients:
+def answer_seconds(request) -> float:
+    """A test whose `fault` gives no answer at all does not wait for one."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    hangs = parameters.get("fault") in {Fault.HANG, Fault.HANG_AFTER}
+    return IMPATIENT_SECONDS if hangs else PATIENT_SECONDS
+
+
+@pytest.fixture
+async def clients(ecs, aws_session, answer_seconds) -> AsyncIterator[EcsClients]:
+    async with ecs_clients("us-east-1", ecs.url, session=aws_session, read_seconds=answer_seconds) as clients:
         yield clients
 
 
