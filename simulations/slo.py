@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.model import FloatArray
 from simulations.student import confidence_not_above_zero
@@ -37,6 +38,10 @@ class Slo:
             return float(waits.mean())
         return float(np.percentile(waits, 100 * self.share, method="inverted_cdf"))
 
+    def late(self, waits: FloatArray) -> NDArray[np.bool_]:
+        """Which tasks waited longer than the limit, whatever is promised of all of them together."""
+        return waits >= self.limit_seconds if self.strict else waits > self.limit_seconds
+
     def margins(self, queued_at: FloatArray, waits: FloatArray) -> list[float]:
         """A number a batch (`BATCHES` equal spans of time); the promise is broken if their sum is above 0.
 
@@ -47,8 +52,7 @@ class Slo:
         if self.share is None:
             each: FloatArray = waits - self.limit_seconds
         else:
-            late = waits >= self.limit_seconds if self.strict else waits > self.limit_seconds
-            each = late.astype(np.float64) - (1 - self.share)
+            each = self.late(waits).astype(np.float64) - (1 - self.share)
         first, last = float(queued_at.min()), float(queued_at.max())
         length = (last - first) / BATCHES or 1.0
         batch = np.minimum((queued_at - first) // length, BATCHES - 1).astype(np.int64)

@@ -1,0 +1,54 @@
+"""Waits by group: against numpy one group at a time, and at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from simulations import slo
+from simulations.waits import grouped, waits_by
+
+SHARES = (0.0, 0.5, 0.95, 1.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    waits=arrays(np.float64, st.integers(1, 60), elements=st.integers(0, 2**30).map(lambda n: n / 65_536)),
+    seed=st.integers(0, 1000),
+    groups=st.sampled_from([1, 2, 7, 100_000]),
+)
+def test_every_group_is_what_numpy_says_of_it_alone(waits, seed, groups):
+    """Sizes, means, quantiles and maxima; groups without tasks have none."""
+    group = np.random.default_rng(seed).integers(0, groups, len(waits))
+    found = grouped(group, groups, waits, SHARES)
+    for number in np.unique(group):
+        mine = waits[group == number]
+        assert found.tasks[number] == len(mine)
+        assert found.mean[number] == pytest.approx(mine.mean())
+        assert found.highest[number] == mine.max()
+        for share, quantile in zip(SHARES, found.quantiles, strict=True):
+            assert quantile[number] == pytest.approx(np.quantile(mine, share))
+    assert np.isnan(found.mean).sum() == groups - len(np.unique(group))
+
+
+def test_waits_of_years_in_very_many_groups_keep_their_order():
+    """The key has no room for the finest resolution then: the coarser one is still far below a second."""
+    group = np.array([999_999, 0, 999_999])
+    found = grouped(group, 1_000_000, np.array([9e8, 1.25, 3.0]), (0.5,))
+    assert found.highest[999_999] == pytest.approx(9e8, abs=0.01)
+    assert found.highest[0] == pytest.approx(1.25, abs=0.01)
+    assert found.quantiles[0][999_999] == pytest.approx((9e8 + 3) / 2, abs=0.01)
+
+
+def test_who_waited_most_together_comes_first_and_misses_are_counted():
+    """Three queues, one without a task; a wait of the limit itself breaks '<' and keeps '<='."""
+    group, waits = np.array([0, 0, 0, 2]), np.array([0.0, 60.0, 61.0, 600.0])
+    strict = waits_by(("a", "b", "c"), group, waits, slo.parse("p95 wait < 60s"))
+    assert [(each.name, each.tasks, each.misses) for each in strict] == [("c", 1, 1), ("a", 3, 2)]
+    lax = waits_by(("a", "b", "c"), group, waits, slo.parse("p95 wait <= 60s"))
+    assert [each.misses for each in lax] == [1, 1]
+    assert strict[1].p50_seconds == 60.0
+    assert waits_by(("a", "b", "c"), group, waits)[0].misses is None
