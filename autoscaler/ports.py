@@ -1,10 +1,12 @@
-"""What the loop needs of the world: a source of demand, a witness of who is busy, a fleet."""
+"""What the loop needs of the world: a source of demand, a witness of who is busy, a fleet, an intake."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from autoscaler.core.agreement import Intakes
 from policies.model import (
     Applied,
     Busy,
@@ -15,6 +17,7 @@ from policies.model import (
     Observation,
     Refused,
     Unknown,
+    Workers,
 )
 
 
@@ -24,6 +27,13 @@ class SourceError(Exception):
 
 class FleetError(Exception):
     """The fleet could not be read; the message says what, where and what to do.  Never holds a secret."""
+
+
+class IntakeError(Exception):
+    """The workers could not be asked or told; the message says what, where and what to do.
+
+    Never holds a secret, nor what a task was given.
+    """
 
 
 class Source(Protocol):
@@ -56,6 +66,37 @@ class Fleet(Protocol):
         """Makes the decision so: protections first, then releases, then the desired count.
 
         Never raises for what the world did: the outcome says it.  None: there was nothing to write.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of an intake that was set: the workers that were told something."""
+
+    confirmed: frozenset[str] = frozenset()
+    """They said that they do it.  The next look shows whether it is done."""
+    unconfirmed: Mapping[str, str] = field(default_factory=dict)
+    """The others, and why."""
+
+
+class Intake(Protocol):
+    """Reads and sets which workers take new tasks."""
+
+    async def look(self, workers: Workers) -> Intakes:
+        """What each running worker says of itself; whoever did not answer is named, never idle.
+
+        Raises `IntakeError`.
+        """
+        ...
+
+    async def apply(self, stopped: frozenset[str], workers: Workers) -> Told:
+        """Makes it so that of these workers exactly the `stopped` ones take nothing new.
+
+        `stopped` is `Decision.intake_stopped`: absolute and safe to apply twice.  Whoever is in it is told
+        to stop, each time anew: a stop is a lease, and telling renews it.  Whoever is not, and was seen to
+        consume less than it should at the last look, is told to consume its queues again.
+        Raises `IntakeError`; whatever was told before may have been done.
         """
         ...
 
