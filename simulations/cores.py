@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simulations.trace import Trace
+from simulations.trace import Trace, is_constant
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
@@ -107,11 +107,13 @@ def _lay_out(trace: Trace, folder: Path) -> None:
     """
     columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
     # An empty file cannot be mapped.
-    mapped = [name for name, column in columns.items() if isinstance(column, np.ndarray) and column.size]
+    arrays = [name for name, column in columns.items() if isinstance(column, np.ndarray) and column.size]
+    constant = {name: columns[name][0] for name in arrays if is_constant(columns[name])}
+    mapped = [name for name in arrays if name not in constant]
     for name in mapped:
         np.save(folder / f"{name}.npy", columns[name])
-    rest: dict[str, Any] = {**dict.fromkeys(mapped), "keys": range(1, len(trace) + 1)}
-    (folder / "trace.pickle").write_bytes(pickle.dumps(replace(trace, **rest)))
+    rest: dict[str, Any] = {**dict.fromkeys(mapped), **constant, "keys": range(1, len(trace) + 1)}
+    (folder / "trace.pickle").write_bytes(pickle.dumps((replace(trace, **rest), list(constant))))
 
 
 def _enter(folder: Path) -> None:
@@ -122,7 +124,10 @@ def _enter(folder: Path) -> None:
     columns: dict[str, Any] = {
         file.stem: np.load(file, mmap_mode="c").view(np.ndarray) for file in folder.glob("*.npy")
     }
-    _HERE["trace"] = replace(pickle.loads((folder / "trace.pickle").read_bytes()), **columns)  # noqa: S301
+    rest, constant = pickle.loads((folder / "trace.pickle").read_bytes())  # noqa: S301 - our own file
+    tasks = len(columns["queued_at"])
+    columns |= {name: np.broadcast_to(getattr(rest, name), tasks) for name in constant}
+    _HERE["trace"] = replace(rest, **columns)
 
 
 def _leave_with_parent() -> None:

@@ -36,18 +36,7 @@ def split(trace: Trace, share: float) -> tuple[Trace, Trace]:
 
 
 def _part(trace: Trace, rows: IntArray, cut: float) -> Trace:
-    place = np.full(len(trace), -1, dtype=np.int64)
-    place[rows] = np.arange(len(rows))
-    parent, child = place[trace.edge_parent], place[trace.edge_child]
-    kept = (parent >= 0) & (child >= 0)
-    return replace(
-        trace,
-        starts_at=trace.starts_at + cut,
-        keys=cast("Sequence[str]", rows + 1),  # only errors name a task, and a row's number will do
-        queued_at=trace.queued_at[rows] - cut,
-        duration_seconds=trace.duration_seconds[rows],
-        slots=trace.slots[rows],
-        queue=trace.queue[rows],
-        edge_parent=parent[kept],
-        edge_child=child[kept],
-    )
+    part = trace.at_rows(rows)
+    # Only errors name a task, and a row's number will do.
+    numbers = cast("Sequence[str]", rows + 1)
+    return replace(part, starts_at=trace.starts_at + cut, keys=numbers, queued_at=part.queued_at - cut)

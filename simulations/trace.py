@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,11 @@ MONDAY = 1_704_067_200.0
 """2024-01-01 00:00 UTC, a Monday: where a trace without dates begins, so that schedules mean something."""
 LONGEST_SECONDS = 1e9
 """Thirty years: a longer time in a trace is a mistake of units."""
+DEFAULT_POOL = "default_pool"
+"""Airflow's pool for tasks that name none."""
+
+CodeArray = NDArray[np.int32]
+"""Numbers of names, and other small whole numbers."""
 
 
 class Rows(Protocol):
@@ -44,7 +49,7 @@ class Trace:
     """Seconds from the trace's zero; with parents the earliest start with unlimited workers."""
     duration_seconds: FloatArray
     slots: IntArray
-    """Worker slots the task holds."""
+    """Worker slots the task holds; 0: it needs no worker (an empty operator, a deferred stretch)."""
     queue: IntArray
     """A number in `queues`."""
     queues: tuple[str, ...]
@@ -53,9 +58,33 @@ class Trace:
     """Row of an edge's parent ..."""
     edge_child: IntArray
     """... and of its child."""
+    delay_seconds: FloatArray
+    """From the last parent's end until the task is ready: a retry's delay, a sensor's interval."""
+    dag: CodeArray
+    """A number in `dags`."""
+    dags: Sequence[str]
+    """Names of the DAGs; the empty name is no DAG, which nothing limits."""
+    run: CodeArray
+    """A number in `runs`."""
+    runs: Sequence[str]
+    """Names of the DAG runs; the empty name is no run."""
+    pool: CodeArray
+    """A number in `pools`."""
+    pools: Sequence[str]
+    pool_slots: CodeArray
+    """Pool slots the task holds from queued to end."""
+    priority: CodeArray
+    """Airflow's priority weight: higher first."""
+    observed_wait_seconds: FloatArray
+    """The wait that the recorded system showed; NaN: not known."""
 
     def __len__(self) -> int:
         return len(self.queued_at)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the plain queue can play it: every task needs a worker, and nothing is delayed."""
+        return bool(self.slots.min() > 0) and not self.delay_seconds.any()
 
     def of_queue(self, name: str) -> Trace:
         """The tasks of one queue.  Raises `TraceError` if there are none.
@@ -67,21 +96,38 @@ class Trace:
             known = ", ".join(repr(queue) for queue in self.queues[:10])
             raise TraceError(f"{self.source}: there is no queue {name!r}; it has {known}")
         rows = np.flatnonzero(self.queue == self.queues.index(name))
+        part = self.at_rows(rows)
+        return replace(part, queue=np.zeros(len(rows), dtype=np.int64), queues=(name,))
+
+    def at_rows(self, rows: IntArray) -> Trace:
+        """Some of the tasks, and the edges between them."""
         place = np.full(len(self), -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
         parent, child = place[self.edge_parent], place[self.edge_child]
         kept = (parent >= 0) & (child >= 0)
+        columns: dict[str, Any] = {
+            each.name: chosen(column, rows)
+            for each in fields(self)
+            if each.name not in {"edge_parent", "edge_child"}
+            and isinstance(column := getattr(self, each.name), np.ndarray)
+        }
         return replace(
             self,
             keys=_Chosen(self.keys, rows),
-            queued_at=self.queued_at[rows],
-            duration_seconds=self.duration_seconds[rows],
-            slots=self.slots[rows],
-            queue=np.zeros(len(rows), dtype=np.int64),
-            queues=(name,),
             edge_parent=parent[kept],
             edge_child=child[kept],
+            **columns,
         )
+
+
+def is_constant(column: NDArray[Any]) -> bool:
+    """Whether the column is one value, kept once whatever its length."""
+    return column.strides == (0,)
+
+
+def chosen(column: NDArray[Any], rows: IntArray) -> NDArray[Any]:
+    """Some rows of a column; a constant one stays one."""
+    return np.broadcast_to(column[:1].reshape(()), len(rows)) if is_constant(column) else column[rows]
 
 
 class _Chosen(Sequence[str]):
@@ -110,14 +156,24 @@ def trace_of(
     queue: ArrayLike | None = None,
     queues: tuple[str, ...] = ("",),
     edges: tuple[ArrayLike, ArrayLike] = ((), ()),
+    delay_seconds: ArrayLike = 0.0,
+    dag: ArrayLike = 0,
+    dags: Sequence[str] = ("",),
+    run: ArrayLike = 0,
+    runs: Sequence[str] = ("",),
+    pool: ArrayLike = 0,
+    pools: Sequence[str] = (DEFAULT_POOL,),
+    pool_slots: ArrayLike = 1,
+    priority: ArrayLike = 1,
+    observed_wait_seconds: ArrayLike = np.nan,
     keys: Sequence[str] | None = None,
     source: str = "trace",
     starts_at: float = MONDAY,
 ) -> Trace:
-    """A trace of these columns; `edges` are the rows of (parents, children).
+    """A trace of these columns; `edges` are the rows of (parents, children); one number is a constant column.
 
     Raises `TraceError` for an empty trace, for times that are negative, not finite or beyond
-    `LONGEST_SECONDS`, for slots below 1, and for a cycle.
+    `LONGEST_SECONDS`, for slots below 0, pool slots below 1, and for a cycle.
     """
     queued, duration = np.asarray(queued_at, dtype=float), np.asarray(duration_seconds, dtype=float)
     if not len(queued):
@@ -125,8 +181,10 @@ def trace_of(
     taken = np.ones(len(queued)) if slots is None else np.asarray(slots, dtype=float)
     for column, values in (("queued_at", queued), ("duration_s", duration)):
         refuse(source, column, values, ~((values >= 0) & (values <= LONGEST_SECONDS)), "seconds, 0 to 1e9")
-    whole = (taken >= 1) & (taken == np.rint(taken)) & (taken < 2**31)
-    refuse(source, "slots", taken, ~whole, "a whole number, at least 1")
+    whole = (taken >= 0) & (taken == np.rint(taken)) & (taken < 2**31)
+    refuse(source, "slots", taken, ~whole, "a whole number, at least 0")
+    delay = _seconds(source, "delay_s", delay_seconds, len(queued))
+    wait = _seconds(source, "wait_s", observed_wait_seconds, len(queued), unknown=True)
     keys = [str(row + 1) for row in range(len(queued))] if keys is None else keys
     parent, child = np.asarray(edges[0], dtype=np.int64), np.asarray(edges[1], dtype=np.int64)
     if (ring := cycle(len(queued), parent, child)) is not None:
@@ -143,7 +201,38 @@ def trace_of(
         queues=queues,
         edge_parent=parent,
         edge_child=child,
+        delay_seconds=delay,
+        dag=_whole(source, "dag", dag, len(queued), 0),
+        dags=dags,
+        run=_whole(source, "group", run, len(queued), 0),
+        runs=runs,
+        pool=_whole(source, "pool", pool, len(queued), 0),
+        pools=pools,
+        pool_slots=_whole(source, "pool_slots", pool_slots, len(queued), 1),
+        priority=_whole(source, "priority", priority, len(queued), -(2**31)),
+        observed_wait_seconds=wait,
     )
+
+
+def _seconds(source: str, column: str, given: ArrayLike, tasks: int, *, unknown: bool = False) -> FloatArray:
+    """Quantised seconds; NaN where they may be unknown."""
+    values = np.asarray(given, dtype=float)
+    wrong = ~((values >= 0) & (values <= LONGEST_SECONDS) | (unknown & np.isnan(values)))
+    refuse(source, column, np.atleast_1d(values), np.atleast_1d(wrong), "seconds, 0 to 1e9")
+    return _column(np.rint(values * QUANTA_PER_SECOND) / QUANTA_PER_SECOND, tasks)
+
+
+def _whole(source: str, column: str, given: ArrayLike, tasks: int, least: int) -> CodeArray:
+    values = np.asarray(given)
+    wrong = ~((values >= least) & (values < 2**31) & (values == np.rint(values)))
+    expected = "a whole number" if least < 0 else f"a whole number, at least {least}"
+    refuse(source, column, np.atleast_1d(values), np.atleast_1d(wrong), expected)
+    return _column(values.astype(np.int32, copy=False), tasks)
+
+
+def _column(values: NDArray[Any], tasks: int) -> NDArray[Any]:
+    """Raises `ValueError` for a column of another length."""
+    return values if values.shape == (tasks,) else np.broadcast_to(values, tasks)
 
 
 def refuse(source: str, column: str, values: Rows, wrong: NDArray[np.bool_], expected: str) -> None:

@@ -12,28 +12,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policies.model import FloatArray, IntArray
-from simulations.trace import Trace, TraceError, refuse, trace_of
+from simulations.trace import DEFAULT_POOL, CodeArray, Trace, TraceError, refuse, trace_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 REQUIRED = ("task_key", "queued_at", "duration_s")
-OPTIONAL = ("slots", "queue", "parents")
+OPTIONAL = ("slots", "queue", "parents", "delay_s", "pool_slots", "priority")
+LOOKED_AT = (*REQUIRED, *OPTIONAL, "group", "dag", "pool", "wait_s")
+"""All columns that are read; of the last ones nobody is asked whether another name meant them."""
 UNIX_SECONDS_FROM = 1e9
 """Numbers from here on (2001) are Unix seconds; smaller ones count from the trace's start."""
 
 
-class _Keys(Sequence[str]):
-    """Task keys in polars' compact form: a list of ten million strings would cost a gigabyte."""
+class _Texts(Sequence[str]):
+    """Texts in polars' compact form: a list of ten million strings would cost a gigabyte."""
 
-    def __init__(self, keys: pl.Series) -> None:
-        self._keys = keys
+    def __init__(self, texts: pl.Series) -> None:
+        self._texts = texts
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._texts)
 
-    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one key at a time
-        return str(self._keys[row])
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one text at a time
+        return str(self._texts[int(row)])
 
 
 def read_trace(path: Path) -> Trace:
@@ -41,7 +43,9 @@ def read_trace(path: Path) -> Trace:
 
     Columns: `task_key`, `queued_at` (seconds from the trace's start, Unix seconds, or timestamps; UTC
     unless they say otherwise), `duration_s`, and optionally `slots`, `queue`, `parents` (`;`-joined
-    keys); an empty cell of an optional column means its default.  Other columns are not used.
+    keys), `delay_s` (from the last parent's end until the task is ready), `group` (its DAG run), `dag`,
+    `pool`, `pool_slots`, `priority`, `wait_s` (the wait that was recorded); an empty cell of an optional
+    column means its default.  Other columns are not used.
     Rows are counted from 1, the header not included.  Raises `TraceError`.
     """
     source = path.name
@@ -55,13 +59,36 @@ def read_trace(path: Path) -> Trace:
     if starts_at is not None:
         optional["starts_at"] = starts_at
     if "slots" in frame.columns:
-        optional["slots"] = _numbers(source, frame["slots"].fill_null(1), "a whole number, at least 1")
+        optional["slots"] = _numbers(source, frame["slots"], "a whole number, at least 0", 1)
     if "queue" in frame.columns:
-        optional["queue"], optional["queues"] = _queues(source, frame["queue"])
+        optional["queue"], names = _codes(source, frame["queue"])
+        optional["queues"] = tuple(names)
     if "parents" in frame.columns:
         optional["edges"] = _edges(source, keys, frame["parents"])
+    optional |= _airflow_columns(source, frame)
     duration = _numbers(source, frame["duration_s"], "a number of seconds")
-    return trace_of(queued, duration, keys=_Keys(keys), source=source, **optional)
+    return trace_of(queued, duration, keys=_Texts(keys), source=source, **optional)
+
+
+def _airflow_columns(source: str, frame: pl.DataFrame) -> dict[str, Any]:
+    """What only Airflow's rules look at, as far as it is there."""
+    numbers: dict[str, tuple[str, float, str]] = {
+        "delay_s": ("delay_seconds", 0, "a number of seconds"),
+        "pool_slots": ("pool_slots", 1, "a whole number, at least 1"),
+        "priority": ("priority", 1, "a whole number"),
+        "wait_s": ("observed_wait_seconds", float("nan"), "a number of seconds, or nothing"),
+    }
+    columns: dict[str, Any] = {}
+    for name, (field, default, expected) in numbers.items():
+        if name in frame.columns:
+            columns[field] = _numbers(source, frame[name], expected, default)
+    if "dag" in frame.columns:
+        columns["dag"], columns["dags"] = _codes(source, frame["dag"])
+    if "group" in frame.columns:
+        columns["run"], columns["runs"] = _codes(source, frame["group"])
+    if "pool" in frame.columns:
+        columns["pool"], columns["pools"] = _codes(source, frame["pool"], DEFAULT_POOL)
+    return columns
 
 
 def _frame(path: Path) -> pl.DataFrame:
@@ -73,10 +100,9 @@ def _frame(path: Path) -> pl.DataFrame:
         raise TraceError(f"{path}: expected a file named .parquet, .csv or .csv.gz")
     if not path.is_file():
         raise TraceError(f"{path}: there is no such file")
-    used = [*REQUIRED, *OPTIONAL]
     try:
         if name.endswith(".parquet"):
-            there = [column for column in used if column in pl.read_parquet_schema(path)]
+            there = [column for column in LOOKED_AT if column in pl.read_parquet_schema(path)]
             if set(REQUIRED) <= set(there):
                 return pl.read_parquet(path, columns=there)
             return pl.read_parquet(path, n_rows=0)
@@ -89,7 +115,7 @@ def _frame(path: Path) -> pl.DataFrame:
 
 
 def _check_columns(source: str, columns: Sequence[str]) -> None:
-    strangers = [column for column in columns if column not in REQUIRED and column not in OPTIONAL]
+    strangers = [column for column in columns if column not in LOOKED_AT]
     for name in (*REQUIRED, *OPTIONAL):
         if name in columns:
             continue
@@ -121,13 +147,16 @@ def _keys(source: str, series: pl.Series) -> pl.Series:
     return keys
 
 
-def _numbers(source: str, series: pl.Series, expected: str) -> FloatArray:
+def _numbers(source: str, series: pl.Series, expected: str, empty: float | None = None) -> FloatArray:
+    """`empty` stands in for empty cells, where they are allowed."""
     import polars as pl  # noqa: PLC0415
 
     if not (series.dtype.is_numeric() or series.dtype in {pl.String, pl.Null}):
         raise TraceError(f"{source}: column {series.name}: expected {expected}, got the type {series.dtype}")
     plain = series.str.strip_chars() if series.dtype == pl.String else series
     numbers = plain.cast(pl.Float64, strict=False)
+    if empty is not None and series.null_count():
+        numbers = numbers.set(series.is_null(), empty)
     refuse(source, series.name, series, numbers.is_null().to_numpy(), expected)
     values: FloatArray = numbers.to_numpy()
     return values
@@ -171,13 +200,14 @@ def _from_start(seconds: FloatArray) -> tuple[FloatArray, float]:
     return seconds - starts_at, starts_at
 
 
-def _queues(source: str, series: pl.Series) -> tuple[IntArray, tuple[str, ...]]:
+def _codes(source: str, series: pl.Series, empty: str = "") -> tuple[CodeArray, Sequence[str]]:
+    """(number of the name by row, names in alphabetical order)."""
     import polars as pl  # noqa: PLC0415
 
-    names = _text(source, series).fill_null("")
+    names = _text(source, series).fill_null("").replace("", empty)
     known = names.unique().sort()
-    numbers = names.replace_strict(known, pl.Series(range(len(known))), return_dtype=pl.Int64)
-    return numbers.to_numpy(), tuple(known)
+    numbers = pl.Series(range(len(known)), dtype=pl.Int32)
+    return names.replace_strict(known, numbers, return_dtype=pl.Int32).to_numpy(), _Texts(known)
 
 
 def _edges(source: str, keys: pl.Series, series: pl.Series) -> tuple[IntArray, IntArray]:

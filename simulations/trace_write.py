@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 TEXTS = ("task_key", "queue", "pool", "group", "dag", "task", "run_type", "parents")
-NUMBERS = ("duration_s", "wait_s")
+NUMBERS = ("duration_s", "delay_s", "wait_s")
 WHOLE_NUMBERS = ("slots", "pool_slots", "priority")
 INSTANTS = ("queued_at", "announced_at")
 CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from simulations.trace import MONDAY, TraceError, trace_of
+from simulations.trace import MONDAY, TraceError, is_constant, trace_of
 from simulations.trace_file import read_trace
 
 GOOD = """task_key,queued_at,duration_s,slots,queue,parents,dag
@@ -64,6 +64,44 @@ def test_the_optional_columns_may_be_absent(tmp_path):
     """Three columns are a trace."""
     trace = read_trace(written(tmp_path, "duration_s,queued_at,task_key\n1,0,a\n"))
     assert (trace.slots.tolist(), trace.queues, len(trace.edge_child)) == ([1], ("",), 0)
+
+
+AIRFLOW = """task_key,queued_at,duration_s,slots,parents,delay_s,group,dag,pool,pool_slots,priority,wait_s
+a,0,1,,,,r1,x,,,,0.5
+b,1,1,0,a,2.5,r1,x,db,2,-3,
+c,2,1,1,,,r2,y,db,,10,0
+"""
+
+
+def test_what_only_airflows_rules_look_at(tmp_path):
+    """Runs, pools, priorities, delays and recorded waits; empty cells are their defaults."""
+    path = written(tmp_path, AIRFLOW)
+    pl.read_csv(path).write_parquet(tmp_path / "trace.parquet")
+    for each in (path, tmp_path / "trace.parquet"):
+        trace = read_trace(each)
+        assert trace.slots.tolist() == [1, 0, 1]
+        assert trace.delay_seconds.tolist() == [0.0, 2.5, 0.0]
+        assert [trace.runs[number] for number in trace.run] == ["r1", "r1", "r2"]
+        assert [trace.dags[number] for number in trace.dag] == ["x", "x", "y"]
+        assert [trace.pools[number] for number in trace.pool] == ["default_pool", "db", "db"]
+        assert trace.pool_slots.tolist() == [1, 2, 1]
+        assert trace.priority.tolist() == [1, -3, 10]
+        assert str(trace.observed_wait_seconds.tolist()) == "[0.5, nan, 0.0]"
+
+
+def test_columns_that_are_absent_cost_no_memory(tmp_path):
+    """A constant is kept once, also in a part of the trace; a part of the other columns is a part."""
+    plain = read_trace(written(tmp_path, GOOD.replace(",dag", ",dagger")))
+    for trace in (plain, plain.at_rows(np.array([2, 0]))):
+        for column in (trace.run, trace.pool, trace.pool_slots, trace.priority, trace.delay_seconds):
+            assert is_constant(column)
+            assert len(column) == len(trace)
+    part = read_trace(written(tmp_path, AIRFLOW)).at_rows(np.array([1, 2]))
+    assert (part.priority.tolist(), part.delay_seconds.tolist()) == ([-3, 10], [2.5, 0.0])
+    assert [part.runs[number] for number in part.run] == ["r1", "r2"]
+    assert (plain.is_plain, part.is_plain) == (True, False)
+    with pytest.raises(ValueError, match="broadcast"):
+        trace_of([0, 0], [1, 1], priority=[1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -146,14 +184,46 @@ BAD = {
         HEAD + "a,2026-03-01T06:00:00Z,1\nb,2026-13-01,1\n",
         "row 2, column queued_at: expected seconds, or",
     ),
-    "no slots": (SLOTS + "a,1,1,0\n", "row 1, column slots: expected a whole number, at least 1, got 0"),
+    "less than no slots": (
+        SLOTS + "a,1,1,-1\n",
+        "row 1, column slots: expected a whole number, at least 0, got -1",
+    ),
+    "negative delay": (
+        HEAD.replace("\n", ",delay_s\n") + "a,1,1,\nb,1,1,-2\n",
+        "row 2, column delay_s: expected seconds, 0 to 1e9, got -2",
+    ),
+    "NaN delay": (
+        HEAD.replace("\n", ",delay_s\n") + "a,1,1,nan\n",
+        "row 1, column delay_s: expected seconds",
+    ),
+    "delay in words": (
+        HEAD.replace("\n", ",delay_s\n") + "a,1,1,soon\n",
+        "row 1, column delay_s: expected a number of seconds, got 'soon'",
+    ),
+    "delay misspelt": (HEAD.replace("\n", ",delay\n") + "a,1,1,1\n", "did you mean 'delay_s'"),
+    "no pool slots": (
+        HEAD.replace("\n", ",pool_slots\n") + "a,1,1,0\n",
+        "row 1, column pool_slots: expected a whole number, at least 1, got 0",
+    ),
+    "half a priority": (
+        HEAD.replace("\n", ",priority\n") + "a,1,1,0.5\n",
+        "row 1, column priority: expected a whole number, got 0.5",
+    ),
+    "priority beyond 32 bits": (
+        HEAD.replace("\n", ",priority\n") + "a,1,1,4294967296\n",
+        "row 1, column priority: expected a whole number, got 4.29497e+09",
+    ),
+    "negative wait": (
+        HEAD.replace("\n", ",wait_s\n") + "a,1,1,-0.5\n",
+        "row 1, column wait_s: expected seconds, 0 to 1e9, got -0.5",
+    ),
     "half a slot": (
         SLOTS + "a,1,1,1.5\n",
-        "row 1, column slots: expected a whole number, at least 1, got 1.5",
+        "row 1, column slots: expected a whole number, at least 0, got 1.5",
     ),
     "slots in words": (
         SLOTS + "a,1,1,two\n",
-        "row 1, column slots: expected a whole number, at least 1, got 'two'",
+        "row 1, column slots: expected a whole number, at least 0, got 'two'",
     ),
     "unknown parent": (
         PARENTS + "a,1,1,\nb,1,1,a;z\n",
