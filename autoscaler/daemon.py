@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from time import time
-from typing import TextIO
+from typing import Any, TextIO
 
 import anyio
 import structlog
@@ -128,7 +128,7 @@ class Daemon:
         timing = loop.timing
         self.telemetry.started(
             name,
-            public(settings)["targets"][name],
+            _decisive(settings, name),
             loop.memory.state,
             controller.policy.memory_type,
             late_seconds=timing.interval_seconds
@@ -157,6 +157,12 @@ class Daemon:
     def _refused(self, why: str) -> None:
         self.telemetry.metrics.count("reloads_total", "refused")
         structlog.get_logger().error("reload refused, running on as before", why=why)
+
+
+def _decisive(settings: Settings, name: str) -> dict[str, Any]:
+    """All of the configuration that the target's decisions depend on: what a replay builds them from."""
+    shared = {"mode": settings.mode.value, "parallelism": settings.airflow.parallelism}
+    return {**public(settings)["targets"][name], **shared}
 
 
 def _check_policies(settings: Settings) -> None:

@@ -73,7 +73,7 @@ class Telemetry:
         self.metrics.begin(target)
         line = record.encode_start(self._clock(), target, config, state, memory_type, self._config_hash)
         self._keep(view, line)
-        self._log.info("target started", target=target, config_hash=self._config_hash)
+        self._log.info("target started", target=target, config_hash=self._config_hash, record=line)
 
     def decided(self, tick: Tick) -> None:
         """One line, one record, one metrics update."""

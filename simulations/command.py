@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ class Options:
     price: str = "x86:2:4"
     log: Path | None = None
     """Where the decision records go."""
+    target: Mapping[str, Any] = field(default_factory=dict)
+    """Of a configured target all that decides, as a daemon's start record has it; empty: the options do."""
     as_json: bool = False
 
 

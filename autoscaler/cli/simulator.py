@@ -162,6 +162,7 @@ def _as_configured(options: Options, config: Path, name: str) -> tuple[Options, 
         maximum=target.maximum,
         slots=target.slots,
         tick=target.interval_seconds,
+        target=target.model_dump(mode="json") | {"mode": "act", "parallelism": settings.airflow.parallelism},
     )
     return same, replace(controller_of(target, settings), observing=False)
 
