@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from math import floor
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +15,8 @@ from annotated_types import Ge, Gt
 from croniter import CroniterBadDateError, croniter
 
 from policies.history import History
-from policies.model import Capacity, Reason, Recommendation
+from policies.lull import Lull, lull_of
+from policies.model import Capacity, Observation, Reason, Recommendation
 from policies.policy import Policy
 
 
@@ -61,6 +64,14 @@ class HighestOf:
         if len(sizes) < len(answers) and highest.workers <= _current(history):
             highest = next(answer for _, answer in answers if answer not in sizes)
         return memories, highest
+
+    def lull(self, memory: tuple[Any, ...], observation: Observation) -> Lull | None:
+        """What all parts promise together; nothing if one of them does not."""
+        lulls = [
+            lull_of(policy, part, observation) for policy, part in zip(self.policies, memory, strict=True)
+        ]
+        promised = [lull for lull in lulls if lull is not None]
+        return reduce(Lull.both, promised) if len(promised) == len(lulls) else None
 
 
 def _current(history: History) -> float:
@@ -124,6 +135,13 @@ class ScheduledFloor:
         if at - hours.started_at < self.duration_seconds:
             return hours, Recommendation(self.workers, Reason.SCHEDULE, self.cron)
         return hours, Recommendation(0.0, Reason.SCHEDULE)
+
+    def lull(self, memory: Hours, observation: Observation) -> Lull:
+        """Whatever the load, until the floor begins or ends."""
+        ends_at = memory.started_at + self.duration_seconds
+        changes_at = min(ends_at, memory.next_at) if observation.at < ends_at else memory.next_at
+        # A second early, so that no rounding of the sum matters.
+        return Lull(0, sys.maxsize, changes_at - 1.0)
 
     def hours(self, at: float) -> Hours:
         """The last start at or before `at`, and the first after it.

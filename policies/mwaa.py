@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
 from policies.history import History
-from policies.model import Capacity, Demand, Reason, Recommendation
+from policies.lull import Lull
+from policies.model import Capacity, Demand, Observation, Reason, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +113,19 @@ class Mwaa:
         if demand.measured_at - idle_since >= self.idle_seconds:
             return memory, Recommendation(0.0, Reason.IDLE)
         return memory, Recommendation(current, Reason.WAITING_FOR_IDLE)
+
+    def lull(self, memory: MwaaMemory, observation: Observation) -> Lull | None:
+        """The loads that need as many workers; when idle: those that the workers suffice for, or none."""
+        demand, capacity = observation.demand, observation.capacity
+        if not (isinstance(demand, Demand) and isinstance(capacity, Capacity)):
+            return None
+        if self.scale_in == ScaleIn.CONTINUOUS:
+            needed = ceil(demand.load / self.slots_per_worker)
+            return Lull(max(0, (needed - 1) * self.slots_per_worker + 1), needed * self.slots_per_worker)
+        if demand.load > 0:
+            enough = capacity.desired * self.slots_per_worker
+            return Lull(1, enough) if demand.load <= enough else None
+        # Until it has been idle for long enough, time alone changes the answer.
+        idle_since = memory.idle_since
+        idle = idle_since is not None and demand.measured_at - idle_since >= self.idle_seconds
+        return Lull(0, 0) if idle else None

@@ -177,6 +177,7 @@ LAWS: Mapping[str, Callable[[Policy, int], str]] = {
     "memory survives JSON": _on_episodes(policy_laws.memory_round_trips),
     "more demand never lowers the wish": _monotone,
     "a constant load settles": _settles,
+    "nothing changes in a lull that it promises": _on_episodes(policy_laws.keeps_its_lulls),
     "every invariant of the controller, under any guards, failures, reloads and restarts": _keeps_invariants,
     "the closed loop converges from too few workers": _converges(converges_out, 0.25),
     "the closed loop converges from too many workers": _converges(converges_in, 4.0),

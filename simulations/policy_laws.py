@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from math import ceil, isfinite
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from policies.history import History
+from policies.lull import lull_of
 from policies.model import Capacity, Demand, Observation, Reason, Recommendation, Unavailable
 from policies.policy import Policy
 from simulations.invariants import LawBrokenError, holds
@@ -132,3 +134,24 @@ def settles(policy: Policy, load: float, workers: int) -> None:
             late.append(desired)
     note = f"under a constant load of {load:g}, {due} looks after the start"
     holds(len(set(late)) <= 1, f"{note}, it still wishes {sorted(set(late))} workers")
+
+
+def keeps_its_lulls(policy: Policy, observations: Sequence[Observation]) -> None:
+    """Where it promises that nothing changes (see `policies.lull`), looks of that kind change nothing."""
+    for _, history, memory, said in walk(policy, observations):
+        last = history.latest
+        if last is None or not isinstance(last.demand, Demand):
+            continue
+        lull = lull_of(policy, memory, last)
+        if lull is None:
+            continue
+        most = min(lull.highest, lull.lowest + 10_000)
+        for load, pause in product((lull.lowest, (lull.lowest + most) // 2, most), (TICK_SECONDS, 900.0)):
+            at = last.at + pause
+            if at < lull.until:
+                look = replace(last, at=at, demand=Demand(0.0, float(load), at))
+                after, again = policy.recommend(memory, history.append(look))
+                promise = f"{lull} was promised at {last}"
+                holds(after == memory, f"{promise}, and a load of {load} changes its memory")
+                kept = ceil(round(again.workers, 9)) == ceil(round(said.workers, 9))
+                holds(kept, f"{promise}, and a load of {load} changes the wish to {again.workers:g}")

@@ -11,6 +11,7 @@ from hypothesis.errors import FlakyFailure
 from autoscaler.core.guards import Bounds, GuardChain, Rate, RateLimit, RateRule, RateSelect, RateUnit
 from policies.catalog import BUILT_IN, PolicyError, build
 from policies.history import History
+from policies.lull import Lull
 from policies.model import Demand, Reason, Recommendation
 from simulations.fluid import Loop
 from simulations.inputs import guard_chains, scripts
@@ -135,6 +136,9 @@ class Breaks:
             raise ZeroDivisionError("no")
         return odd_ones.get(self.law, load / 16)
 
+    def lull(self, memory: Any, observation: Any) -> Lull | None:
+        return Lull(0, 1000) if self.law == "promises" else None
+
 
 @pytest.mark.parametrize(
     ("law", "broken"),
@@ -145,6 +149,7 @@ class Breaks:
         ("monotone", "more demand never lowers the wish"),
         ("settles", "a constant load settles"),
         ("json", "memory survives JSON"),
+        ("promises", "nothing changes in a lull that it promises"),
         ("winds up", "the closed loop converges from too few workers"),
         ("too few", "the closed loop converges from too few workers"),
         ("greedy", "the closed loop converges from too many workers"),
