@@ -25,7 +25,6 @@ from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
 from autoscaler.loop import Ports, Timing
 from autoscaler.ports import Fleet, FleetError, Source, SourceError
 from autoscaler.settings import (
-    Airflow,
     Cloudwatch,
     CloudwatchNamespace,
     Guards,
@@ -123,7 +122,7 @@ def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDataba
     airflow = settings.airflow
     shortest = min(target.interval_seconds for target in settings.targets.values())
     return AirflowDatabase(
-        _credentials(airflow, settings),
+        credentials_of(settings),
         clock,
         limits=Limits(airflow.heartbeat_max_age_seconds, airflow.phantom_seconds),
         timeouts=Timeouts(statement_seconds=airflow.statement_timeout_seconds),
@@ -132,14 +131,16 @@ def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDataba
     )
 
 
-def _credentials(airflow: Airflow, settings: Settings) -> Credentials:
+def credentials_of(settings: Settings) -> Credentials:
+    """How the configured metadata database is logged in to; asked only where one is configured."""
+    airflow = settings.airflow
     if airflow.database_url_file is not None:
         return from_file(airflow.database_url_file)
     if airflow.database_url_secret is not None:
         return from_secrets_manager(
             airflow.database_url_secret, settings.aws.region, settings.aws.endpoint_url
         )
-    assert airflow.database_url is not None, "asked only where a database is configured"
+    assert airflow.database_url is not None, "no database is configured"
     return fixed(airflow.database_url.get_secret_value())
 
 

@@ -20,7 +20,7 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz")
 TEXTS = ("task_key", "queue", "pool", "group", "dag", "task", "run_type", "parents")
 NUMBERS = ("duration_s", "delay_s", "wait_s")
 WHOLE_NUMBERS = ("slots", "pool_slots", "priority")
-INSTANTS = ("queued_at", "announced_at")
+INSTANTS = ("queued_at", "announced_at", "started_at")
 CSV_INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 COMPRESSION_LEVEL = 6
 

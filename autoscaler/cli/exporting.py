@@ -3,35 +3,68 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from autoscaler.cli.common import EXIT_USAGE, fail
+from autoscaler.cli.common import DEFAULT_CONFIG, EXIT_USAGE, fail, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
+    from autoscaler.settings import Settings
     from autoscaler.sources.airflow_db import Credentials
-    from autoscaler.trace_export import Names, Tally
+    from autoscaler.trace_export import Exporter, Names, Tally
 
 KEY_BYTES = 32
 SHORTEST_KEY_BYTES = 16
 
 
-def credentials(url: str | None, file: str | None, secret: str | None) -> Credentials:
-    """Whichever of the three is given; ends the command if none is."""
-    from autoscaler.sources.airflow_db import fixed, from_file, from_secrets_manager
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The ways in which a command line may name Airflow's database; the first that is given is meant."""
 
-    # The environment variable may be there beside an option, which then is meant.
-    if file is not None:
-        return from_file(file)
-    if secret is not None:
-        return from_secrets_manager(secret)
-    if url is None:
-        fail("which database? give --database-url-file, --database-url-secret or --database-url", EXIT_USAGE)
-    return fixed(url)
+    url: str | None
+    url_file: str | None
+    url_secret: str | None
+    config: Path | None
+    """The daemon's configuration."""
+    url_option: str
+    """The name of the option that takes the URL."""
+    url_is_typed: bool
+    """It was given as an option, and not by the environment, which any option outdoes."""
+
+    def chosen(self) -> tuple[Credentials, Settings | None]:
+        """The credentials, and the configuration if they come from it; ends the command if there are none."""
+        from autoscaler.sources.airflow_db import fixed, from_file, from_secrets_manager
+
+        if self.url_file is not None:
+            return from_file(self.url_file), None
+        if self.url_secret is not None:
+            return from_secrets_manager(self.url_secret), None
+        if self.url is not None and (self.url_is_typed or self.config is None):
+            return fixed(self.url), None
+        if self.config is None and not DEFAULT_CONFIG.exists():
+            option = self.url_option
+            fail(f"which database? give {option}-file, {option}-secret, {option} or --config", EXIT_USAGE)
+        return self._configured()
+
+    def _configured(self) -> tuple[Credentials, Settings]:
+        from autoscaler.wiring import credentials_of
+
+        settings = load_settings(self.config)
+        if not settings.airflow.has_database:
+            where = self.config or DEFAULT_CONFIG
+            fail(f"{where}: airflow.database_url (or _file, or _secret) is not set", EXIT_USAGE)
+        return credentials_of(settings), settings
+
+
+def is_typed(context: typer.Context, parameter: str) -> bool:
+    """Whether an option was given on the command line itself."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def naming(*, anonymize: bool, key_file: Path | None) -> Names:
@@ -95,6 +128,22 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
+async def written(exporter: Exporter, out: Path, only: Collection[str] = ()) -> None:
+    """The export as a file, of these queues or of all; nothing is left of it if it fails.
+
+    Raises `SourceError`, and `TraceError` if there is no task or the file cannot be written.
+    """
+    from autoscaler.trace_export import TraceRow, of_queues
+    from simulations.trace_write import frame_of, writing
+
+    try:
+        with writing(out) as pages, progress() as on_progress:
+            async for rows in exporter.pages(on_progress):
+                pages.add(frame_of(of_queues(rows, only) if only else rows, TraceRow._fields))
+    finally:
+        await exporter.aclose()
+
+
 def tell(tally: Tally, out: Path, *, as_json: bool) -> None:
     """What was exported, and what was not."""
     import json
@@ -104,6 +153,12 @@ def tell(tally: Tally, out: Path, *, as_json: bool) -> None:
         typer.echo(json.dumps({"trace": str(out), **asdict(tally)}, indent=2))
         return
     typer.echo(f"{out}: {tally.tasks:,} task tries of {tally.runs:,} DAG runs")
+    for note in notes_of(tally):
+        typer.echo(f"  {note}")
+
+
+def notes_of(tally: Tally) -> Iterator[str]:
+    """What to know of an export, a line each."""
     notes = (
         (tally.still_running, "still running: left out, since how long they take is not known yet"),
         (tally.off_worker, "ran without a worker (empty tasks, other executors): left out"),
@@ -112,9 +167,9 @@ def tell(tally: Tally, out: Path, *, as_json: bool) -> None:
     )
     for count, what in notes:
         if count:
-            typer.echo(f"  {count:,} {what}")
+            yield f"{count:,} {what}"
     for dag, why in tally.unreadable_dags.items():
-        typer.echo(f"  {dag}: its serialized DAG was not understood: {why}")
+        yield f"{dag}: its serialized DAG was not understood: {why}"
     if tally.pools:
         pools = ", ".join(f"{pool} {slots}" for pool, slots in tally.pools.items())
-        typer.echo(f"  pools (slots): {pools}")
+        yield f"pools (slots): {pools}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from autoscaler.cli.common import EXIT_USAGE, JsonOption, app, fail, needs
-from autoscaler.cli.exporting import credentials, naming, progress, tell, window
+from autoscaler.cli.common import EXIT_USAGE, ConfigOption, JsonOption, app, fail, needs
+from autoscaler.cli.exporting import Database, is_typed, naming, tell, window, written
 
 if TYPE_CHECKING:
     from autoscaler.trace_export import Exporter
@@ -25,6 +25,7 @@ Kind = TypeVar("Kind", bound=StrEnum)
 
 @trace_app.command("export")
 def trace_export(
+    context: typer.Context,
     out: OutArgument,
     database_url: Annotated[
         str | None,
@@ -36,6 +37,7 @@ def trace_export(
     ] = None,
     database_url_file: Annotated[str | None, typer.Option(help="File that holds the URL.")] = None,
     database_url_secret: Annotated[str | None, typer.Option(help="AWS secret that holds it.")] = None,
+    config: ConfigOption = None,
     since: Annotated[
         str, typer.Option(help="Tries that started from then on: a time, or 7d, 12h ago.")
     ] = "7d",
@@ -55,17 +57,22 @@ def trace_export(
     """Export what ran on Airflow's workers in a time window; reads only, in short transactions.
 
     Example: autoscaler trace export week.parquet --database-url-file url.txt --since 7d --anonymize
+    Example: autoscaler trace export week.parquet --config autoscaler.toml
     """
     needs("simulate", "polars")
     from autoscaler.sources.airflow_db import Timeouts
     from autoscaler.trace_export import Exporter, Window
 
+    typed = is_typed(context, "database_url")
+    database = Database(database_url, database_url_file, database_url_secret, config, "--database-url", typed)
+    credentials, settings = database.chosen()
+    configured = settings.airflow.celery_executors if settings is not None else ("CeleryExecutor",)
     exporter = Exporter(
-        credentials(database_url, database_url_file, database_url_secret),
+        credentials,
         Window(*window(since, until)),
         naming(anonymize=anonymize, key_file=key_file),
         Timeouts(statement_seconds=statement_timeout),
-        celery_executors=celery_executor or ("CeleryExecutor",),
+        celery_executors=celery_executor or configured,
     )
     _export(exporter, out)
     tell(exporter.tally, out, as_json=as_json)
@@ -75,24 +82,15 @@ def _export(exporter: Exporter, out: Path) -> None:
     import anyio
 
     from autoscaler.ports import SourceError
-    from autoscaler.trace_export import TraceRow
     from simulations.trace import TraceError
-    from simulations.trace_write import check_name, frame_of, writing
-
-    async def write() -> None:
-        try:
-            with writing(out) as pages, progress() as on_progress:
-                async for rows in exporter.pages(on_progress):
-                    pages.add(frame_of(rows, TraceRow._fields))
-        finally:
-            await exporter.aclose()
+    from simulations.trace_write import check_name
 
     try:
         check_name(out)
     except TraceError as error:
         fail(str(error), EXIT_USAGE)
     try:
-        anyio.run(write)
+        anyio.run(written, exporter, out)
     except (SourceError, TraceError) as error:
         fail(str(error))
 

@@ -160,6 +160,7 @@ class Assembler:
             announced_at=_announced_at(run, placed.earliest_at),
             parents=";".join(_keys(placed.waited_for)),
             wait_s=waited if waited is not None and waited >= 0 else None,
+            started_at=attempt.started_at,
         )
 
     def _key(self, run: Run, attempt: Try) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,6 +53,22 @@ class TraceRow(NamedTuple):
     parents: str
     wait_s: float | None
     """From queued to started, as it was; None where Airflow did not keep it."""
+    started_at: float
+    """When it started, as it was; Unix seconds."""
+
+
+def of_queues(rows: Sequence[TraceRow], queues: Collection[str]) -> list[TraceRow]:
+    """The rows of these queues, given whole DAG runs; a parent in another queue drops out.
+
+    Its child counts as never having waited for it, which is what `queued_at` says.
+    """
+    kept = [row for row in rows if row.queue in queues]
+    keys = {row.task_key for row in kept}
+    return [row._replace(parents=_those_in(keys, row.parents)) if row.parents else row for row in kept]
+
+
+def _those_in(keys: Collection[str], parents: str) -> str:
+    return ";".join(key for key in parents.split(";") if key in keys)
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from autoscaler.cli import app
-from autoscaler.cli.exporting import credentials, naming
+from autoscaler.cli.exporting import Database, naming
 from autoscaler.sources.airflow_db import fixed
-from autoscaler.trace_export import Exporter, Window, anonymous
+from autoscaler.trace_export import Exporter, Window, anonymous, of_queues
 from simulations.trace_file import read_trace
 from tests.sources.airflow_db import past
 from tests.sources.airflow_db.world import AirflowWorld
@@ -80,6 +80,7 @@ async def test_what_the_real_system_showed(airflow):
     rows, _ = await exported(airflow)
     join = rows["diamond/r%3B1/join"]
     assert (join.duration_s, join.wait_s, join.priority, join.pool_slots) == (10, 29, 3, 1)
+    assert join.started_at - ZERO == 90
     assert (join.dag, join.task, join.group) == ("diamond", "join", "diamond/r%3B1")
     assert (join.run_type, join.announced_at - ZERO) == ("scheduled", -3600)
     only = rows["gone/r2/only"]
@@ -93,6 +94,19 @@ async def test_only_the_window(airflow):
     assert sorted(rows) == ["diamond/r%3B1/join", "diamond/r%3B1/right#2", "gone/r2/only"]
     assert rows["diamond/r%3B1/join"].parents == "diamond/r%3B1/right#2"
     assert rows["diamond/r%3B1/right#2"].parents == ""
+
+
+async def test_only_some_queues(airflow):
+    """A parent in another queue drops out; its child keeps the instant at which it could start."""
+    await past.forget(airflow)
+    await past.dag(airflow, "d", {"a": ["b"], "b": []})
+    await past.run(airflow, "d", "r", 0, 100)
+    await past.task(airflow, "d", "r", "a", (1, 2, 12), queue="big")
+    await past.task(airflow, "d", "r", "b", (13, 60, 70))
+    rows, _ = await exported(airflow)
+    (row,) = of_queues(list(rows.values()), {"default"})
+    assert (row.task, row.parents, row.queued_at - ZERO) == ("b", "", 10)
+    assert of_queues(list(rows.values()), {"default", "big"}) == list(rows.values())
 
 
 async def test_names_are_hashed(airflow):
@@ -237,6 +251,47 @@ async def test_from_the_database_to_a_simulation(airflow, tmp_path):
     assert json.loads(played.stdout)["tasks"] == 5
 
 
+CONFIG = """
+[airflow]
+{key} = "{value}"
+celery_executors = ["Mine"]
+[targets.default]
+cluster = "c"
+service = "s"
+"""
+
+
+@pytest.mark.parametrize("airflow", [("sqlite", "3")], indirect=True, ids="-".join)
+async def test_the_daemons_own_configuration(airflow, tmp_path, monkeypatch):
+    """Its credentials and executors; it outdoes Airflow's variable, and an option outdoes it."""
+    await past.small_week(airflow)
+    await past.task(airflow, "diamond", "r;1", "mine", (2, 20, 30), executor="Mine")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "url").write_text(airflow.url)
+    own, window = (
+        tmp_path / "own.toml",
+        ("--since", "2026-03-02T05:00Z", "--until", "2026-03-09T05:00Z", "--json"),
+    )
+    for key, value in (("database_url", airflow.url), ("database_url_file", "url")):
+        own.write_text(CONFIG.format(key=key, value=value))
+        result = await command("sqlite:///none.db", "t.csv", "--config", "own.toml", *window)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["tasks"] == 6
+    own.rename("autoscaler.toml")
+    result = await ran("trace", "export", "t.csv", *window)
+    assert json.loads(result.stdout)["tasks"] == 6
+    result = await ran(
+        "trace", "export", "t.csv", "-c", "autoscaler.toml", "--database-url", "sqlite:///none.db"
+    )
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "none.db" in result.stderr
+    statsd = '[targets.default]\ncluster = "c"\nservice = "s"\nsources = ["statsd"]\n'
+    (tmp_path / "autoscaler.toml").write_text(statsd)
+    result = await ran("trace", "export", "t.csv")
+    assert result.exit_code == 2
+    assert "autoscaler.toml: airflow.database_url (or _file, or _secret) is not set" in result.stderr
+
+
 @pytest.mark.parametrize("airflow", [("sqlite", "3")], indirect=True, ids="-".join)
 async def test_a_dag_that_is_not_understood(airflow, tmp_path):
     """It is named with the reason, and its tasks keep their recorded instants."""
@@ -273,7 +328,8 @@ async def test_nothing_to_export(airflow, tmp_path):
 
 def test_the_url_may_come_from_a_secret():
     """Whichever option is given is meant, also beside Airflow's own variable."""
-    assert credentials("sqlite:///a.db", None, "arn:secret") is not None
+    database = Database("sqlite:///a.db", None, "arn:secret", None, "--database-url", url_is_typed=False)
+    assert database.chosen()[0].__qualname__.startswith("from_secrets_manager")
     assert naming(anonymize=True, key_file=None)("dag", "x") != naming(anonymize=True, key_file=None)(
         "dag", "x"
     )
