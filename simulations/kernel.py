@@ -42,11 +42,14 @@ class Kernel:
         "_slots_per_worker",
         "_starts_at",
         "_workers",
+        "failed_tasks",
         "killed_tasks",
         "now",
         "queued_slots",
         "running_slots",
         "running_workers",
+        "scheduled_slots",
+        "skipped_tasks",
         "unfinished",
     )
 
@@ -58,6 +61,8 @@ class Kernel:
         slot_tail_seconds: float = 0.0,
         retry_delay_seconds: float = 0.0,
     ) -> None:
+        # What only a modelled Airflow knows.
+        self.scheduled_slots = self.failed_tasks = self.skipped_tasks = 0
         self._slots_per_worker = slots_per_worker
         self._starts_at = self.now = trace.starts_at
         self._duration_seconds = trace.duration_seconds
@@ -131,6 +136,17 @@ class Kernel:
         """1 where a worker's intake is open, by worker."""
         column: IntArray = self._arrays.workers[events.CONSUMING]
         return column
+
+    def busy_until(self, worker: int) -> float:
+        """When the worker's last slot is free again if it takes no more tasks; now if all are free."""
+        arrays = self._arrays
+        mine = np.flatnonzero(arrays.leaves[events.WORKER] == worker)
+        if not len(mine):
+            return self.now
+        state, tree = arrays.state, arrays.tree
+        due_at = tree[len(tree) >> 1 :][mine] >> state[events.SHIFT]
+        tails = np.where(arrays.leaves[events.HELD_BY, mine] >= 0, state[events.SLOT_TAIL], 0)
+        return self._starts_at + int((due_at + tails).max()) / QUANTA_PER_SECOND
 
     def launch(self, ready_at: float) -> int:
         """The number of a new worker that takes tasks from `ready_at` on.  Numbers count up from 0."""

@@ -80,13 +80,13 @@ def simulate(
     _check_possible(trace, service, bounds.maximum)
     world = World(trace, service, seed, workers=bounds.minimum)
     watch = _Watch(world, trace, bounds.minimum, on_progress)
-    state, at = controller.initial(), trace.starts_at
+    state, at, fleet = controller.initial(), trace.starts_at, world.fleet
     while True:
         observation = world.observe(at)
         state, decision = controller.step(state, observation)
         if on_step is not None:
             on_step(observation, decision)
-        before = world.desired
+        before = fleet.desired
         world.apply(decision)
         if watch.over(before):
             break
@@ -110,13 +110,14 @@ class _Watch:
 
     def over(self, before: int) -> bool:
         """Whether the run has ended.  Raises `SimulationError` if it never will."""
-        world = self._world
+        world, kernel = self._world, self._world.kernel
         self.ticks += 1
-        if world.desired != before:
-            self.scale_outs += world.desired > before
-            self.scale_ins += world.desired < before
+        desired = world.fleet.desired
+        if desired != before:
+            self.scale_outs += desired > before
+            self.scale_ins += desired < before
             self.peak_workers = max(self.peak_workers, world.size)
-        unfinished, now = world.kernel.unfinished, world.now
+        unfinished, now = kernel.unfinished, kernel.now
         if unfinished < self._unfinished:
             self._unfinished, self._progressed_at = unfinished, now
             if self._on_progress is not None and self.ticks % 64 == 0:
