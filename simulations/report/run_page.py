@@ -1,0 +1,71 @@
+"""The page of a run, alone or below the search that chose it."""
+
+from __future__ import annotations
+
+from simulations.report import assumed
+from simulations.report.decision_log import decision_log
+from simulations.report.heat_map import heat_maps
+from simulations.report.markup import Markup, joined, tag
+from simulations.report.page import Page, Section
+from simulations.report.run_story import RunStory
+from simulations.report.spread import spread
+from simulations.report.time_chart import time_chart
+from simulations.report.timeline import Timeline, timeline
+from simulations.trace import MONDAY
+from simulations.waits_table import TITLES
+
+
+def run_page(story: RunStory) -> Page:
+    """All there is to say about one run."""
+    return Page(
+        title=f"Fleet report: {story.result.trace.source}",
+        headline=story.headline(),
+        sentences=list(story.sentences()),
+        sections=run_sections(story),
+        tiles=list(story.tiles()),
+    )
+
+
+def run_sections(story: RunStory) -> list[Section]:
+    """From the run over time down to what it rests on."""
+    line = timeline_of(story)
+    return [
+        ("Demand, workers and waits over time", time_chart(line, story.slo)),
+        ("By weekday and hour", _week(story, line)),
+        ("Who waited", _who(story)),
+        ("Decisions", decision_log(story.recorder)),
+        ("What was assumed", _assumed(story)),
+    ]
+
+
+def timeline_of(story: RunStory) -> Timeline:
+    """The run by equal spans of time."""
+    return timeline(story.result, story.recorder.desired_at, story.recorder.desired)
+
+
+def _week(story: RunStory, line: Timeline) -> Markup:
+    undated = story.result.trace.starts_at == MONDAY
+    note = "All times are UTC; the trace has no dates, so it is taken to begin on a Monday at 00:00."
+    return joined(tag("p", note if undated else "All times are UTC."), heat_maps(story.result, line))
+
+
+def _who(story: RunStory) -> Markup:
+    """By queue, and by DAG where the trace knows any."""
+    kinds = ["queue", *(["dag"] if len(story.result.trace.dags) > 1 else [])]
+    return joined(
+        *(joined(tag("h3", f"By {TITLES[kind]}"), spread(story.result, kind, story.slo)) for kind in kinds)
+    )
+
+
+def _assumed(story: RunStory) -> Markup:
+    price = story.price
+    rows = [
+        *assumed.of_trace(story.result.trace),
+        *assumed.of_run(story),
+        *assumed.of_service(story.result.service),
+        *assumed.of_price(
+            price.label, price.usd_per_worker_hour, price.minimum_seconds, price.base_usd_per_hour
+        ),
+        *assumed.of_programs(),
+    ]
+    return assumed.assumed(rows, story.result.trace)
