@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoscaler.core.controller import Controller
+from autoscaler.core.lull import lull_after, rested
+from policies.lull import Lull
 from policies.model import Decision, FloatArray, Observation
 from simulations.service import ServiceModel
 from simulations.trace import Trace, quantised
@@ -17,6 +21,8 @@ from simulations.world import World
 DAY = 86_400.0
 PATIENCE_SECONDS = 8 * DAY
 """If no task ends for longer (and the longest task), none ever will: a weekly schedule has come round."""
+TICKS_A_TELLING = 64
+"""How often progress is told."""
 SETTLING_SECONDS = DAY
 """How long after the last task the fleet may take to come back to its minimum."""
 
@@ -37,8 +43,9 @@ class Result:
     """When the task was queued, the last time if it was lost; instants are Unix seconds."""
     started_at: FloatArray
     ended_at: FloatArray
+    """NaN: it never did, because Airflow gave it up or skipped it."""
     waited_seconds: FloatArray
-    """Time in the queue, over all tries."""
+    """Time in the queue, over all tries; from being scheduled to the start where an Airflow is modelled."""
     created_at: FloatArray
     ready_at: FloatArray
     stopped_at: FloatArray
@@ -49,12 +56,37 @@ class Result:
     """Task tries lost with their worker."""
     lost_slot_seconds: float
     """Work that was lost with them."""
+    failed_tasks: int
+    """Tasks that Airflow gave up ..."""
+    skipped_tasks: int
+    """... and those that never ran because of them."""
+    reclaimed_workers: int
+    """Workers that Spot took away ..."""
+    retired_workers: int
+    """... whose host was retired ..."""
+    given_up_workers: int
+    """... and that never started."""
     scale_outs: int
     scale_ins: int
     peak_workers: int
     ticks: int
     settled: bool
     """Whether the fleet came back to its minimum."""
+
+    @property
+    def waits_of_finished(self) -> FloatArray:
+        """The waits of the tasks that ended."""
+        return self._of_finished(self.waited_seconds)
+
+    @property
+    def worked_slot_seconds(self) -> float:
+        """Slot time of the tasks that ended, and of what was lost with its worker."""
+        duration, slots = self.trace.duration_seconds, self.trace.slots
+        return float(self._of_finished(duration) @ self._of_finished(slots)) + self.lost_slot_seconds
+
+    def _of_finished(self, column: NDArray[Any]) -> NDArray[Any]:
+        all_ended = not (self.failed_tasks or self.skipped_tasks)
+        return column if all_ended else column[~np.isnan(self.ended_at)]
 
 
 def simulate(
@@ -69,9 +101,10 @@ def simulate(
 ) -> Result:
     """Ticks from the trace's start until every task has ended and the fleet is at its minimum again.
 
-    The fleet starts at the controller's minimum.  `on_step` sees every tick; `on_progress` is told now
-    and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and
-    `ValueError` for a tick that is not positive.
+    The fleet starts at the controller's minimum.  `on_step` sees every tick; without it, ticks that cannot
+    change anything are passed over, with the same results.  `on_progress` is told now and then how many
+    tasks have ended.  Raises `SimulationError` if some task can never run, and `ValueError` for a tick that
+    is not positive.
     """
     if not (isfinite(tick_seconds) and quantised(tick_seconds) > 0):
         raise ValueError(f"a tick must be longer than 0 s, got {tick_seconds:g}")
@@ -91,6 +124,10 @@ def simulate(
         if watch.over(before):
             break
         at += tick_seconds
+        lull = lull_after(controller, state, decision) if on_step is None else None
+        if lull is not None and (looks := watch.rest(at, tick_seconds, lull)):
+            state = rested(controller, state, world.now)
+            at += looks * tick_seconds
     return _result(trace, service, seed, tick_seconds, world, watch)
 
 
@@ -120,13 +157,27 @@ class _Watch:
         unfinished, now = kernel.unfinished, kernel.now
         if unfinished < self._unfinished:
             self._unfinished, self._progressed_at = unfinished, now
-            if self._on_progress is not None and self.ticks % 64 == 0:
+            if self._on_progress is not None and self.ticks % TICKS_A_TELLING == 0:
                 self._on_progress(self._tasks - unfinished)
         if unfinished:
             self._check_alive(now)
             return False
         self.settled = world.desired <= self._minimum and world.size <= self._minimum
         return self.settled or now - self._progressed_at >= SETTLING_SECONDS
+
+    def rest(self, at: float, tick_seconds: float, lull: Lull) -> int:
+        """Passes over the ticks from `at` on that show nothing new; how many."""
+        # Who waits in vain shall be found out at the same tick.
+        lull = lull._replace(until=min(lull.until, self._progressed_at + self._patience_seconds))
+        rest = self._world.rest(at, tick_seconds, lull, self._last_queued_at)
+        if rest.looks:
+            told, self.ticks = self.ticks // TICKS_A_TELLING, self.ticks + rest.looks
+            if self._on_progress is not None and self.ticks // TICKS_A_TELLING > told:
+                self._on_progress(self._tasks - rest.unfinished)
+            self._unfinished = rest.unfinished
+            if rest.progressed_at is not None:
+                self._progressed_at = rest.progressed_at
+        return rest.looks
 
     def _check_alive(self, now: float) -> None:
         world = self._world
@@ -174,6 +225,11 @@ def _result(
         finished_at=world.now,
         killed_tasks=kernel.killed_tasks,
         lost_slot_seconds=kernel.lost_slot_seconds,
+        failed_tasks=kernel.failed_tasks,
+        skipped_tasks=kernel.skipped_tasks,
+        reclaimed_workers=world.fleet.reclaimed_workers,
+        retired_workers=world.fleet.retired_workers,
+        given_up_workers=world.fleet.given_up_workers,
         scale_outs=watch.scale_outs,
         scale_ins=watch.scale_ins,
         peak_workers=watch.peak_workers,

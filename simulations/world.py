@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscaler.core.evidence import placed
+from policies.lull import Lull
 from policies.model import (
     Busy,
     Capacity,
@@ -29,7 +30,7 @@ from policies.model import (
 from simulations.account import Account
 from simulations.clock import Clock
 from simulations.fleet import Fleet
-from simulations.kernel import Kernel
+from simulations.kernel import Kernel, Rest
 from simulations.line import Line
 from simulations.luck import Luck
 from simulations.service import ServiceModel
@@ -158,6 +159,16 @@ class World:
         self._lists_workers = decision.wants_workers
         self._last_write = self.fleet.apply(decision)
         return self._last_write
+
+    def rest(self, look: float, step_seconds: float, lull: Lull, quiet_until: float) -> Rest:
+        """Passes over looks that show nothing new (see `Kernel.rest`); none where the source is no database.
+
+        For a target alone: nobody else's services act meanwhile.
+        """
+        if not self._sees_now:
+            return Rest(0, None, self.kernel.unfinished)
+        lull = lull._replace(until=min(lull.until, self.fleet.due_at))
+        return self.kernel.rest(look, step_seconds, lull, quiet_until)
 
     def demand(self) -> Demand | Unavailable:
         """The load in slots, as the source shows it now.  Each call is a look, which may fail."""
