@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.core.controller import Controller
+from autoscaler.core.lull import lull_after, rested
+from policies.lull import Lull
 from policies.model import Decision, FloatArray, Observation
 from simulations.service import ServiceModel
 from simulations.trace import Trace, quantised
@@ -19,6 +21,8 @@ from simulations.world import World
 DAY = 86_400.0
 PATIENCE_SECONDS = 8 * DAY
 """If no task ends for longer (and the longest task), none ever will: a weekly schedule has come round."""
+TICKS_A_TELLING = 64
+"""How often progress is told."""
 SETTLING_SECONDS = DAY
 """How long after the last task the fleet may take to come back to its minimum."""
 
@@ -97,9 +101,10 @@ def simulate(
 ) -> Result:
     """Ticks from the trace's start until every task has ended and the fleet is at its minimum again.
 
-    The fleet starts at the controller's minimum.  `on_step` sees every tick; `on_progress` is told now
-    and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and
-    `ValueError` for a tick that is not positive.
+    The fleet starts at the controller's minimum.  `on_step` sees every tick; without it, ticks that cannot
+    change anything are passed over, with the same results.  `on_progress` is told now and then how many
+    tasks have ended.  Raises `SimulationError` if some task can never run, and `ValueError` for a tick that
+    is not positive.
     """
     if not (isfinite(tick_seconds) and quantised(tick_seconds) > 0):
         raise ValueError(f"a tick must be longer than 0 s, got {tick_seconds:g}")
@@ -119,6 +124,10 @@ def simulate(
         if watch.over(before):
             break
         at += tick_seconds
+        lull = lull_after(controller, state, decision) if on_step is None else None
+        if lull is not None and (looks := watch.rest(at, tick_seconds, lull)):
+            state = rested(controller, state, world.now)
+            at += looks * tick_seconds
     return _result(trace, service, seed, tick_seconds, world, watch)
 
 
@@ -148,13 +157,27 @@ class _Watch:
         unfinished, now = kernel.unfinished, kernel.now
         if unfinished < self._unfinished:
             self._unfinished, self._progressed_at = unfinished, now
-            if self._on_progress is not None and self.ticks % 64 == 0:
+            if self._on_progress is not None and self.ticks % TICKS_A_TELLING == 0:
                 self._on_progress(self._tasks - unfinished)
         if unfinished:
             self._check_alive(now)
             return False
         self.settled = world.desired <= self._minimum and world.size <= self._minimum
         return self.settled or now - self._progressed_at >= SETTLING_SECONDS
+
+    def rest(self, at: float, tick_seconds: float, lull: Lull) -> int:
+        """Passes over the ticks from `at` on that show nothing new; how many."""
+        # Who waits in vain shall be found out at the same tick.
+        lull = lull._replace(until=min(lull.until, self._progressed_at + self._patience_seconds))
+        rest = self._world.rest(at, tick_seconds, lull, self._last_queued_at)
+        if rest.looks:
+            told, self.ticks = self.ticks // TICKS_A_TELLING, self.ticks + rest.looks
+            if self._on_progress is not None and self.ticks // TICKS_A_TELLING > told:
+                self._on_progress(self._tasks - rest.unfinished)
+            self._unfinished = rest.unfinished
+            if rest.progressed_at is not None:
+                self._progressed_at = rest.progressed_at
+        return rest.looks
 
     def _check_alive(self, now: float) -> None:
         world = self._world
