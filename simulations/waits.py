@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import FloatArray, IntArray
+from simulations.run import Result
 from simulations.slo import Slo
 from simulations.trace import QUANTA_PER_SECOND
 
@@ -87,6 +88,12 @@ def _ordered(group: Codes, groups: int, waits: FloatArray) -> FloatArray:
 
 def _blank(values: FloatArray, empty: NDArray[np.bool_]) -> FloatArray:
     return np.where(empty, np.nan, values)
+
+
+def of_ended(result: Result, column: NDArray[Any]) -> NDArray[Any]:
+    """The column's rows of the tasks that ended; those that never did have no wait."""
+    never = np.isnan(result.ended_at)
+    return column[~never] if never.any() else column
 
 
 def waits_by(names: Sequence[str], group: Codes, waits: FloatArray, slo: Slo | None = None) -> list[Waits]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from simulations.run import Result
 from simulations.slo import Slo
 from simulations.trace import Trace
-from simulations.waits import Codes, Waits, waits_by
+from simulations.waits import Codes, Waits, of_ended, waits_by
 from simulations.words import share, span
 
 NAMELESS = {"queue": "(default)", "dag": "(no DAG)", "pool": "(default)", "run": "(no run)"}
@@ -44,7 +44,7 @@ def kinds_of(trace: Trace, by: str | None) -> list[str]:
 def waits_of(result: Result, kind: str, slo: Slo | None) -> list[Waits]:
     """The waits of each queue, DAG, ...; those that waited longest together first."""
     names, codes = groups_of(result.trace, kind)
-    return waits_by(names, codes, result.waited_seconds, slo)
+    return waits_by(names, of_ended(result, codes), of_ended(result, result.waited_seconds), slo)
 
 
 def waits_table(kind: str, rows: Sequence[Waits]) -> Table:

@@ -12,7 +12,7 @@ from simulations.report.markup import Markup, joined, tag
 from simulations.report.timeline import Timeline
 from simulations.run import Result
 from simulations.trace import MONDAY
-from simulations.waits import grouped
+from simulations.waits import grouped, of_ended
 from simulations.words import amount, span
 
 CELLS = 7 * 24
@@ -25,8 +25,8 @@ RAMP = ("#00204d", "#2b4470", "#575c6d", "#7f7c75", "#a69d75", "#d3c164", "#ffea
 
 def heat_maps(result: Result, line: Timeline) -> Markup:
     """Three pictures: tasks queued an hour, the wait of 95 %, ready workers."""
-    cell = _cells(result.queued_at)
-    waits = grouped(cell, CELLS, result.waited_seconds, (0.95,))
+    cell = _cells(of_ended(result, result.queued_at))
+    waits = grouped(cell, CELLS, of_ended(result, result.waited_seconds), (0.95,))
     seen = np.bincount(_cells(line.sample_times), minlength=CELLS)
     hours = seen * (line.sample_times[1] - line.sample_times[0]) / HOUR
     with np.errstate(divide="ignore", invalid="ignore"):

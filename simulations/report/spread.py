@@ -8,7 +8,7 @@ from policies.model import IntArray
 from simulations.report.markup import Markup, joined, tag
 from simulations.run import Result
 from simulations.slo import Slo
-from simulations.waits import Waits
+from simulations.waits import Waits, of_ended
 from simulations.waits_table import NAMELESS, ROWS_SHOWN, TITLES, groups_of, waits_of
 from simulations.words import share, span
 
@@ -18,10 +18,10 @@ LABELS = ("under 1 s", "to 10 s", "to 1 min", "to 5 min", "to 30 min", "longer")
 
 def spread(result: Result, kind: str, slo: Slo | None) -> Markup:
     """A table with a bar for each queue, DAG, ...: what `groups_of` knows by `kind`."""
-    names, codes = groups_of(result.trace, kind)
-    rows = waits_of(result, kind, slo)
+    names, everybody = groups_of(result.trace, kind)
+    rows, codes = waits_of(result, kind, slo), of_ended(result, everybody)
     spans = len(LABELS)
-    place = np.searchsorted(LIMITS_SECONDS, result.waited_seconds, side="right")
+    place = np.searchsorted(LIMITS_SECONDS, of_ended(result, result.waited_seconds), side="right")
     counts = np.bincount(codes * spans + place, minlength=len(names) * spans).reshape(-1, spans)
     number = {name: row for row, name in enumerate(names)}
     shown = rows[:ROWS_SHOWN]

@@ -9,7 +9,7 @@ import numpy as np
 
 from policies.model import FloatArray, IntArray
 from simulations.run import Result
-from simulations.waits import Grouped, grouped
+from simulations.waits import Grouped, grouped, of_ended
 
 MOST_BINS = 2_000
 """Twice what a wide screen shows at a time: room for zooming in, whatever the run's length."""
@@ -65,7 +65,7 @@ def timeline(result: Result, desired_at: Sequence[float], desired: Sequence[int]
     """The run from its first tick to its end.
 
     `desired_at`, `desired`: when the desired count became what, the first entry at the start.  Of a task
-    that lost its worker only the last try is seen.
+    that lost its worker only the last try is seen, of one that never ended nothing.
     """
     starts_at = result.trace.starts_at
     length = max(result.finished_at - starts_at, WAIT_BINS_EVERY * SHORTEST_BIN_SECONDS)
@@ -83,14 +83,15 @@ def timeline(result: Result, desired_at: Sequence[float], desired: Sequence[int]
             changes += sign * np.bincount(places, weights=weights, minlength=len(changes))
         return np.cumsum(changes[:-1])
 
-    slots = result.trace.slots
-    running = level(result.started_at, result.ended_at, slots)
-    load = running + level(result.queued_at, result.started_at, slots)
+    slots = of_ended(result, result.trace.slots)
+    queued_at, started_at = of_ended(result, result.queued_at), of_ended(result, result.started_at)
+    running = level(started_at, of_ended(result, result.ended_at), slots)
+    load = running + level(queued_at, started_at, slots)
     ready = level(np.minimum(result.ready_at, result.stopped_at), result.stopped_at)
     pending = level(result.created_at, np.minimum(result.ready_at, result.stopped_at))
     place = np.searchsorted(np.asarray(desired_at), times, side="right") - 1
     wanted = np.asarray(desired, dtype=float)[np.maximum(place, 0)]
-    queued_bin = ((result.queued_at - starts_at) // (bin_seconds * WAIT_BINS_EVERY)).astype(np.int64)
+    queued_bin = ((queued_at - starts_at) // (bin_seconds * WAIT_BINS_EVERY)).astype(np.int64)
     wait_bins = bins // WAIT_BINS_EVERY
     return Timeline(
         starts_at=starts_at,
@@ -105,7 +106,12 @@ def timeline(result: Result, desired_at: Sequence[float], desired: Sequence[int]
         ready=_binned(ready),
         pending=_binned(pending),
         desired=_binned(wanted),
-        waits=grouped(np.clip(queued_bin, 0, wait_bins - 1), wait_bins, result.waited_seconds, (0.5, 0.95)),
+        waits=grouped(
+            np.clip(queued_bin, 0, wait_bins - 1),
+            wait_bins,
+            of_ended(result, result.waited_seconds),
+            (0.5, 0.95),
+        ),
     )
 
 
