@@ -1,0 +1,237 @@
+"""An audit as a person, a script and a configuration read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from simulations.advice import DATABASE, PLACEHOLDERS
+from simulations.audit import Audit, Kind, Present, Row
+from simulations.candidate import Candidate
+from simulations.observed import Needed, Waits
+from simulations.price import Price
+from simulations.recommend import Question, Verdict
+from simulations.study import Study
+from simulations.toml_block import block, key_text
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose past it is, in words and plain values; never a secret."""
+
+    place: str
+    """The database, without its password."""
+    since: float
+    """Unix seconds."""
+    until: float
+    runs: int
+    """DAG runs."""
+    notes: Sequence[str]
+    """What to know of the export and of what was assumed, a line each."""
+    slots_from: str
+    """Who says how many tasks a worker runs at a time."""
+    price: Price
+    """Of one worker."""
+    present: Present | None = None
+    region: str | None = None
+    target: str = "default"
+    whole_file: bool = True
+    """Whether the advice is a whole configuration, or the target's table of one that there is."""
+
+    @property
+    def hours(self) -> float:
+        """The window's length."""
+        return (self.until - self.since) / 3600
+
+
+def configuration(candidate: Candidate, subject: Subject) -> str:
+    """The setting as the daemon reads it."""
+    table = {name: value for name, value in candidate.setting.items() if name != "price"}
+    named = table if "cluster" in table else {**PLACEHOLDERS, **table}
+    target = block(f"targets.{key_text(subject.target)}", named) + "\n"
+    if not subject.whole_file:
+        return target
+    aws = f"{block('aws', {'region': subject.region})}\n\n" if subject.region else ""
+    return f"{DATABASE}\n{aws}{target}"
+
+
+def document(found: Audit, study: Study, question: Question, subject: Subject) -> dict[str, Any]:
+    """For JSON."""
+    best = found.recommended
+    return {
+        "airflow": subject.place,
+        "since": subject.since,
+        "until": subject.until,
+        "dag_runs": subject.runs,
+        "notes": list(subject.notes),
+        "trace": found.description.as_dict(),
+        "observed": asdict(found.observed),
+        "service": None if subject.present is None else asdict(subject.present),
+        "price": subject.price.label,
+        "seed": study.seed,
+        "runs": len(study.seeds),
+        "slo": question.slo.text,
+        "rows": [_plain(row) for row in found.rows],
+        "recommended": None if best is None else {"label": best.label, "setting": best.setting},
+        "sure": found.sure,
+        "why_no_recommendation": found.why_no_advice,
+        "toml": "" if best is None else configuration(best, subject),
+    }
+
+
+def _plain(row: Row) -> Mapping[str, Any]:
+    figures = {name: value for name, value in asdict(row).items() if name not in {"candidate", "kind"}}
+    price = row.candidate.price.label
+    return {"kind": row.kind.value, "label": row.candidate.label, "price": price, **figures}
+
+
+def show(found: Audit, question: Question, subject: Subject) -> None:
+    """For a person: what was, what would have been, what to do."""
+    console = Console(highlight=False)
+    for line in was(found, subject):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print()
+    console.print(_table(found))
+    for line in (*notes(found, question), *subject.notes):
+        console.print(line, markup=False, soft_wrap=True)
+    if (best := found.recommended) is not None:
+        console.print()
+        console.print(configuration(best, subject), markup=False, soft_wrap=True, end="")
+
+
+def was(found: Audit, subject: Subject) -> Iterator[str]:
+    """The past, a line each."""
+    described, seen = found.description, found.observed
+    yield f"{subject.place}, {_day(subject.since)} to {_day(subject.until)}"
+    yield (
+        f"  ran       {described.tasks:,} task tries of {subject.runs:,} DAG runs; a try takes "
+        f"{_span(described.duration_seconds['p50'])} (p50), {_span(described.duration_seconds['p95'])} (p95)"
+    )
+    if len(described.queues) > 1:
+        queues = ", ".join(f"{name or 'default'} {count:,}" for name, count in described.queues.items())
+        yield f"  queues    {queues}: played as one fleet; --queue takes one"
+    yield f"  waited    {_waits(seen.waits)}"
+    needed = seen.needed
+    yield (
+        f"  busy      {needed.busy_mean:,.1f} slots on average, {needed.busy_peak:,} at most; with "
+        f"{needed.slots_per_worker} slots a worker ({subject.slots_from})"
+    )
+    yield f"            {_needed(needed)}"
+    if subject.present is not None:
+        yield f"  service   {_present(subject.present, needed, subject)}"
+
+
+def _waits(waits: Waits | None) -> str:
+    if waits is None:
+        return "nobody knows: Airflow kept no instant of queueing"
+    return (
+        f"{_span(waits.mean_seconds)} on average, {_span(waits.p50_seconds)} (p50), "
+        f"{_span(waits.p95_seconds)} (p95), {_span(waits.max_seconds)} at most, from queued to started"
+    )
+
+
+def _needed(needed: Needed) -> str:
+    return (
+        f"this needed at least {needed.workers_peak:,} workers at most, {needed.workers_mean:,.1f} on "
+        f"average, {needed.worker_hours:,.1f} worker-hours: no fleet can have been smaller"
+    )
+
+
+def _present(present: Present, needed: Needed, subject: Subject) -> str:
+    now = f"{present.name}: {present.desired} desired, {present.running} running, {present.pending} pending"
+    hours = present.desired * subject.hours
+    if not hours:
+        return now
+    cost, used = hours * subject.price.usd_per_worker_hour, min(1.0, needed.worker_hours / hours)
+    return f"{now}; always so many: {hours:,.0f} worker-hours, ${cost:,.2f}, {used:.0%} of it needed"
+
+
+def _table(found: Audit) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("what would have been", overflow="fold", min_width=24)
+    for name in ("cost $", "worker-h", "wait", "p95", "max", "peak", "kept"):
+        table.add_column(name, justify="right")
+    for kind in Kind:
+        rows = [row for row in found.rows if row.kind is kind]
+        if rows:
+            table.add_row(f"[bold]{kind.value}[/bold]")
+        for row in rows:
+            table.add_row(*cells(row))
+    return table
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table: label, cost, worker-hours, three waits, most workers, promise kept."""
+    label = "the setting below" if row.kind is Kind.ADVICE else row.candidate.label
+    if row.error:
+        return (label, "cannot run")
+    return (
+        label,
+        f"{row.cost_usd:,.2f}",
+        f"{row.worker_hours:,.1f}",
+        _span(row.wait_mean_seconds),
+        _span(row.wait_p95_seconds),
+        _span(row.wait_max_seconds),
+        f"{row.peak_workers:,.0f}",
+        "yes" if row.kept else "no",
+    )
+
+
+def notes(found: Audit, question: Question) -> Iterator[str]:
+    """What is said of the table and of the recommendation."""
+    lost = [row.candidate.label for row in found.rows if row.killed_tasks]
+    if lost:
+        yield f"Tasks were lost with their worker, and run again, with: {', '.join(lost)}."
+    for row in found.rows:
+        if row.error:
+            yield f"{row.candidate.label}: {row.error}"
+    yield (
+        "Amazon MWAA's cost is that of the whole environment, schedulers and web servers included; the "
+        "others are workers only."
+    )
+    yield advised(found, question)
+
+
+def advised(found: Audit, question: Question) -> str:
+    """The recommendation in a sentence."""
+    advice = found.advice
+    if advice is None:
+        return f"No recommendation: {found.why_no_advice}."
+    promise = f"'{question.slo.text}'"
+    if advice.chosen is not None:
+        return (
+            f"Recommended: {advice.chosen.candidate.label}. Of {advice.tried} settings it is the cheapest "
+            f"that keeps {promise}: tuned on the first {question.split:.0%} of the time, and by the rest "
+            f"{_sure(advice.chosen)} sure to keep it."
+        )
+    if advice.closest is None or advice.closest.error:
+        return f"No recommendation: none of {advice.tried} settings can run."
+    return (
+        f"None of {advice.tried} settings is {question.confidence:.0%} sure to keep {promise}. The closest, "
+        f"{_sure(advice.closest)} sure: {advice.closest.candidate.label}. More history (--days) or a longer "
+        "wait (--slo) may help."
+    )
+
+
+def _sure(verdict: Verdict) -> str:
+    """Rounded down: 94.99 % is not 95 %."""
+    return f"{math.floor(verdict.confidence * 1000) / 10:.1f} %"
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _span(seconds: float) -> str:
+    """Seconds while they are few, then minutes, hours, days."""
+    for unit, length in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"
