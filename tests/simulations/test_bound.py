@@ -150,6 +150,19 @@ def test_an_excuse_for_a_parent_frees_its_child():
     assert seconds(lower_bound(tasks(*rows), fleet, 0.0, 1 / 12)) > 720 + 60
 
 
+def test_a_long_trace_gets_longer_bins_and_is_told_so():
+    """Ten days, or two with excuses, cost no more than seconds; the bound stays one, a little lower."""
+    day, fleet = 86_400, service(1)
+    for days, share in ((10, 0.0), (2, 0.2)):
+        trace = tasks((0, 60), (0, 60), (days * day, 60), (days * day + 60, 60))
+        short = lower_bound(trace, fleet, 60.0, share, bin_seconds=60.0)
+        long = lower_bound(trace, fleet, 60.0, share)
+        assert (short.bin_seconds, long.bin_seconds) == (60.0, 120.0)
+        assert 0.5 * short.worker_hours < long.worker_hours <= short.worker_hours
+        assert long.remarks == ("a long trace: the lower bound looks at means over 120 s",)
+        assert short.remarks == ()
+
+
 def test_workers_at_the_start_need_no_launch():
     """With and without waiting."""
     trace, fleet = tasks((0, 60), (0, 60)), service(1, launch_seconds=60.0)
