@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -20,6 +19,7 @@ from simulations.price import Price
 from simulations.recommend import Question, Verdict
 from simulations.study import Study
 from simulations.toml_block import block, key_text
+from simulations.words import count, instant, share, span, usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,11 @@ def show(found: Audit, question: Question, subject: Subject) -> None:
 def was(found: Audit, subject: Subject) -> Iterator[str]:
     """The past, a line each."""
     described, seen = found.description, found.observed
-    yield f"{subject.place}, {_day(subject.since)} to {_day(subject.until)}"
+    yield f"{subject.place}, {_minute(subject.since)} to {_minute(subject.until)} UTC"
+    tries = f"{count(described.tasks, 'task try', 'task tries')} of {count(subject.runs, 'DAG run')}"
     yield (
-        f"  ran       {described.tasks:,} task tries of {subject.runs:,} DAG runs; a try takes "
-        f"{_span(described.duration_seconds['p50'])} (p50), {_span(described.duration_seconds['p95'])} (p95)"
+        f"  ran       {tries}; a try takes {span(described.duration_seconds['p50'])} (p50), "
+        f"{span(described.duration_seconds['p95'])} (p95)"
     )
     if len(described.queues) > 1:
         queues = ", ".join(f"{name or 'default'} {count:,}" for name, count in described.queues.items())
@@ -132,8 +133,8 @@ def _waits(waits: Waits | None) -> str:
     if waits is None:
         return "nobody knows: Airflow kept no instant of queueing"
     return (
-        f"{_span(waits.mean_seconds)} on average, {_span(waits.p50_seconds)} (p50), "
-        f"{_span(waits.p95_seconds)} (p95), {_span(waits.max_seconds)} at most, from queued to started"
+        f"{span(waits.mean_seconds)} on average, {span(waits.p50_seconds)} (p50), "
+        f"{span(waits.p95_seconds)} (p95), {span(waits.max_seconds)} at most, from queued to started"
     )
 
 
@@ -150,7 +151,7 @@ def _present(present: Present, needed: Needed, subject: Subject) -> str:
     if not hours:
         return now
     cost, used = hours * subject.price.usd_per_worker_hour, min(1.0, needed.worker_hours / hours)
-    return f"{now}; always so many: {hours:,.0f} worker-hours, ${cost:,.2f}, {used:.0%} of it needed"
+    return f"{now}; always so many: {hours:,.0f} worker-hours, {usd(cost)}, {share(used, 1)} of it needed"
 
 
 def _table(found: Audit) -> Table:
@@ -176,9 +177,9 @@ def cells(row: Row) -> tuple[str, ...]:
         label,
         f"{row.cost_usd:,.2f}",
         f"{row.worker_hours:,.1f}",
-        _span(row.wait_mean_seconds),
-        _span(row.wait_p95_seconds),
-        _span(row.wait_max_seconds),
+        span(row.wait_mean_seconds),
+        span(row.wait_p95_seconds),
+        span(row.wait_max_seconds),
         f"{row.peak_workers:,.0f}",
         "yes" if row.kept else "no",
     )
@@ -225,13 +226,5 @@ def _sure(verdict: Verdict) -> str:
     return f"{math.floor(verdict.confidence * 1000) / 10:.1f} %"
 
 
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _span(seconds: float) -> str:
-    """Seconds while they are few, then minutes, hours, days."""
-    for unit, length in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"
+def _minute(at: float) -> str:
+    return instant(at // 60 * 60)

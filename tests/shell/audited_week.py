@@ -9,7 +9,7 @@ TASKS_A_RUN, SECONDS_A_TASK, WAIT_SECONDS = 12, 300, 20
 
 
 async def busy_week(airflow, *, runs=160, queue="default"):
-    """Each hour a run of `TASKS_A_RUN` tasks side by side, and one that follows them all."""
+    """Each hour, the last two hours ago, a run of `TASKS_A_RUN` tasks side by side, and one that follows."""
     now = datetime.now(UTC)  # noqa: TID251 - an audit looks back from now
     first = now - timedelta(hours=runs + 1)
     rows, tasks = [], []
@@ -19,6 +19,11 @@ async def busy_week(airflow, *, runs=160, queue="default"):
         tasks += [_task(f"r{number}", f"t{each}", begins, queue) for each in range(TASKS_A_RUN)]
         later = begins + timedelta(seconds=WAIT_SECONDS + SECONDS_A_TASK + 2)
         tasks.append(_task(f"r{number}", "last", later, queue))
+    for each in (*rows, *tasks):
+        each["dag_id"] = f"hourly-{queue}"
+    version = uuid.uuid5(uuid.NAMESPACE_DNS, queue)
+    for each in tasks:
+        each["dag_version_id"] = version
     edges = {f"t{each}": ["last"] for each in range(TASKS_A_RUN)} | {"last": []}
     wrapped = [
         {"__var": {"task_id": task, "downstream_task_ids": below}, "__type": "operator"}
@@ -26,10 +31,10 @@ async def busy_week(airflow, *, runs=160, queue="default"):
     ]
     dag = {
         "id": uuid.uuid4(),
-        "dag_id": "hourly",
+        "dag_id": f"hourly-{queue}",
         "data": {"__version": 3, "dag": {"tasks": wrapped, "task_group": {}}},
         "data_compressed": None,
-        "dag_version_id": uuid.UUID(int=7),
+        "dag_version_id": version,
         "created_at": first,
         "last_updated": first,
         "dag_hash": "hash",
@@ -43,7 +48,6 @@ async def busy_week(airflow, *, runs=160, queue="default"):
 
 def _run(run, begins):
     return {
-        "dag_id": "hourly",
         "run_id": run,
         "run_type": "scheduled",
         "state": "success",
@@ -61,7 +65,6 @@ def _task(run, task, queued, queue):
     started = queued + timedelta(seconds=WAIT_SECONDS)
     return {
         "id": uuid.uuid4(),
-        "dag_id": "hourly",
         "run_id": run,
         "task_id": task,
         "map_index": -1,
@@ -76,6 +79,5 @@ def _task(run, task, queued, queue):
         "queued_dttm": queued,
         "start_date": started,
         "end_date": started + timedelta(seconds=SECONDS_A_TASK),
-        "dag_version_id": uuid.UUID(int=7),
         "hostname": "",
     }

@@ -41,12 +41,13 @@ def server():
 
 @pytest.fixture(scope="module")
 def airflow(server):
-    """A day and a half of an hourly DAG."""
+    """A day and a half of an hourly DAG, and one run of another beside its last, on a queue of its own."""
     world = AirflowWorld(server.url(), "3")
 
     async def fill():
         await world.create()
         await busy_week(world, runs=RUNS)
+        await busy_week(world, runs=1, queue="gpu")
 
     with anyio.from_thread.start_blocking_portal() as portal:
         portal.call(fill)
@@ -100,13 +101,19 @@ async def test_the_first_look(airflow, ecs):
     result = await audit(*SERVICE, *FAST, "--region", "us-east-1", "--json", AUTOSCALER_DB=airflow.url)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    tries = RUNS * (TASKS_A_RUN + 1)
-    assert (told["trace"]["tasks"], told["dag_runs"]) == (tries, RUNS)
+    tries = (RUNS + 1) * (TASKS_A_RUN + 1)
+    assert (told["trace"]["tasks"], told["dag_runs"]) == (tries, RUNS + 1)
     assert told["observed"]["waits"]["tries"] == tries
     assert told["observed"]["waits"]["mean_seconds"] == pytest.approx(WAIT_SECONDS)
     needed = told["observed"]["needed"]
-    assert (needed["slots_per_worker"], needed["busy_peak"], needed["workers_peak"]) == (16, TASKS_A_RUN, 1)
-    assert needed["worker_hours"] == pytest.approx(RUNS * 2 * SECONDS_A_TASK / 3600)
+    assert (needed["slots_per_worker"], needed["busy_peak"], needed["workers_peak"]) == (
+        16,
+        2 * TASKS_A_RUN,
+        2,
+    )
+    assert needed["worker_hours"] == pytest.approx((RUNS * 2 + 1) * SECONDS_A_TASK / 3600, rel=1e-4)
+    of_a_run = 2 * SECONDS_A_TASK + WAIT_SECONDS + 2  # as it was, waits included
+    assert needed["span_hours"] == pytest.approx(RUNS - 1 + of_a_run / 3600, rel=1e-4)
     assert told["service"]["desired"] == 2
     assert told["price"] == "Fargate x86, 1 vCPU, 2 GB"
     rows = {row["label"]: row for row in told["rows"]}
@@ -125,10 +132,19 @@ async def test_a_person_reads_it_from_top_to_bottom(airflow):
     assert result.exit_code == 0, result.output
     text = result.stdout
     order = [
-        "seed 1", "390 task tries of 30 DAG runs", "waited", "busy", "what would have been",
-        "mwaa, continuous", "mw1.small", "the setting below", "Recommended: ", "[airflow]",
+        "seed 1",
+        "403 task tries of 31 DAG runs",
+        "default 390, gpu 13: played as one fleet",
+        "waited",
+        "busy",
+        "what would have been",
+        "mwaa, continuous",
+        "mw1.small",
+        "the setting below",
+        "Recommended: ",
+        "[airflow]",
         "[targets.default]",
-    ]  # fmt: skip
+    ]
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "Airflow's default; --slots says another" in text
@@ -161,6 +177,7 @@ async def test_the_daemons_configuration_says_all(airflow, ecs, tmp_path):
     rows = {row["label"]: row for row in told["rows"]}
     assert rows["target etl as configured"]["peak_workers"] == 2
     assert told["service"]["name"] == "demo/workers"
+    assert told["trace"]["queues"] == {"default": RUNS * (TASKS_A_RUN + 1)}
     table = tomllib.loads(told["toml"])
     assert list(table) == ["targets"]
     assert table["targets"]["etl"]["queues"] == ["default", "small"]
@@ -205,7 +222,7 @@ async def test_a_service_that_is_not_there(airflow, ecs):
 
 
 async def test_a_short_past_gets_no_recommendation_and_no_failure(airflow):
-    result = await audit("--db", airflow.url, *FAST, "--days", "0.2")
+    result = await audit("--db", airflow.url, *FAST, "--queue", "gpu")
     assert result.exit_code == 0, result.output
     assert "No recommendation: " in result.stdout
     assert "[targets" not in result.stdout
