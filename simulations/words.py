@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import isfinite
+from math import floor, isfinite
 
 LENGTHS = (("d", 86_400.0), ("h", 3600.0), ("min", 60.0))
 
@@ -36,6 +36,11 @@ def share(part: float, whole: float) -> str:
     if 0 < percent < 0.1:
         return "< 0.1 %"
     return f"{percent:.0f} %" if percent in {0.0, 100.0} else f"{percent:.1f} %"
+
+
+def sure(confidence: float) -> str:
+    """A confidence in percent, rounded down: 94.99 % is not 95 %."""
+    return f"{floor(confidence * 1000) / 10:.1f}%"
 
 
 def count(number: int, one: str, more: str | None = None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from simulations.describe import problems
+from simulations.price import Price
 from simulations.report.markup import Markup, joined, tag
 from simulations.report.run_story import RunStory
 from simulations.service import ServiceModel
@@ -19,6 +20,7 @@ from simulations.trace import Trace
 from simulations.words import count, instant, span
 
 DISTRIBUTION = "airflow-worker-autoscaler"
+SLOTS = "workers, slots per worker"
 Row = tuple[str, str]
 
 
@@ -58,12 +60,12 @@ def of_run(story: RunStory) -> Iterator[Row]:
     yield from flattened("guards", controller.guards)
 
 
-def of_price(label: str, usd_per_worker_hour: float, minimum_seconds: float, base: float) -> Iterator[Row]:
+def of_price(price: Price) -> Iterator[Row]:
     """What a worker costs."""
-    hourly = f"{usd_per_worker_hour:.5g} US$ per worker-hour"
-    least = f", at least {span(minimum_seconds)} a worker" if minimum_seconds else ""
-    whole = f", and {base:.5g} US$ per hour of the environment" if base else ""
-    yield "price", f"{label}: {hourly}{least}{whole}"
+    hourly = f"{price.usd_per_worker_hour:.5g} US$ per worker-hour"
+    least = f", at least {span(price.minimum_seconds)} a worker" if price.minimum_seconds else ""
+    base = f", and {price.base_usd_per_hour:.5g} US$ per hour of the environment"
+    yield "price", f"{price.label}: {hourly}{least}{base if price.base_usd_per_hour else ''}"
 
 
 def of_programs() -> Iterator[Row]:

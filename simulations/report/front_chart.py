@@ -40,7 +40,8 @@ def front_chart(settings: Sequence[Setting], slo: Slo | None = None) -> Markup:
     marks = pareto([(each.cost_usd, each.wait_p95_seconds) for each in ordered])
     front = [each for each, best in zip(ordered, marks, strict=True) if best]
     beaten = [each for each, best in zip(ordered, marks, strict=True) if not best]
-    thinned = beaten[:: 1 + len(beaten) // MOST_POINTS]
+    step = 1 + len(beaten) // MOST_POINTS
+    thinned = [each for number, each in enumerate(beaten) if each.chosen or number % step == 0]
     return joined(_picture(front, thinned, slo), _table(front, ordered))
 
 
@@ -114,7 +115,8 @@ def _key(kind: str, label: str) -> Markup:
 
 
 def _table(front: Sequence[Setting], ordered: Sequence[Setting]) -> Markup:
-    rows = [*front, *(each for each in ordered if each.chosen and each not in front)]
+    shown = front[:ROWS_SHOWN]
+    rows = [*shown, *(each for each in ordered if each.chosen and each not in shown)]
     promised = any(each.kept is not None for each in rows)
     titles = ("setting", "cost", "95 % wait at most", "worker-hours", *(["promise"] if promised else []))
     head = tag("tr", *(tag("th", title, scope="col") for title in titles))
@@ -128,9 +130,9 @@ def _table(front: Sequence[Setting], ordered: Sequence[Setting]) -> Markup:
             tag("td", "kept" if each.kept else "broken") if promised else None,
             class_="chosen" if each.chosen else None,
         )
-        for each in rows[:ROWS_SHOWN]
+        for each in rows
     ]
-    left = len(rows) - ROWS_SHOWN
+    left = len(front) - len(shown)
     return joined(
         tag("p", f"The front, the cheapest first, of {len(ordered):,} settings:"),
         tag("div", tag("table", tag("thead", head), tag("tbody", *body)), class_="wide"),

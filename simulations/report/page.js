@@ -41,7 +41,7 @@
     let step = 10 ** Math.floor(Math.log10(top / LEVELS));
     step *= [1, 2, 5, 10, 20].find((factor) => top / (factor * step) <= LEVELS);
     group.replaceChildren();
-    for (let level = step; level <= top; level += step) {
+    for (let level = step; level <= top / data.headroom; level += step) {
       const y = percent((1 - level / top) * data.share);
       group.append(svgElement("line", { x1: 0, x2: "100%", y1: y, y2: y }));
       const label = level.toLocaleString("en", { maximumFractionDigits: 3 });

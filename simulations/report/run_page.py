@@ -26,11 +26,11 @@ def run_page(story: RunStory) -> Page:
     )
 
 
-def run_sections(story: RunStory) -> list[Section]:
-    """From the run over time down to what it rests on."""
+def run_sections(story: RunStory, heading: str = "Demand, workers and waits over time") -> list[Section]:
+    """From the run over time, under that heading, down to what it rests on."""
     line = timeline_of(story)
     return [
-        ("Demand, workers and waits over time", time_chart(line, story.slo)),
+        (heading, time_chart(line, story.slo)),
         ("By weekday and hour", _week(story, line)),
         ("Who waited", _who(story)),
         ("Decisions", decision_log(story.recorder)),
@@ -58,14 +58,11 @@ def _who(story: RunStory) -> Markup:
 
 
 def _assumed(story: RunStory) -> Markup:
-    price = story.price
     rows = [
         *assumed.of_trace(story.result.trace),
         *assumed.of_run(story),
         *assumed.of_service(story.result.service),
-        *assumed.of_price(
-            price.label, price.usd_per_worker_hour, price.minimum_seconds, price.base_usd_per_hour
-        ),
+        *assumed.of_price(story.price),
         *assumed.of_programs(),
     ]
     return assumed.assumed(rows, story.result.trace)

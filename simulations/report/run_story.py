@@ -49,7 +49,8 @@ class RunStory:
         yield (
             f"{tasks} ran on at most {count(figures.peak_workers, 'worker')} of {slots}. "
             f"That took {figures.worker_hours:,.0f} worker-hours and cost {usd(figures.cost_usd)}, "
-            f"{usd(a_day)} a day."
+            f"{usd(a_day)} a day{_parts(figures)}. Of the slot time that was paid for, "
+            f"{100 * figures.idle_share:.0f} % held no task."
         )
         yield (
             f"Half of the tasks waited at most {span(figures.wait_p50_seconds)} for a slot, 95 % at most "
@@ -69,6 +70,9 @@ class RunStory:
         if figures.killed_tasks:
             lost = f"{figures.lost_slot_hours:,.1f} slot-hours of work"
             yield f"{count(figures.killed_tasks, 'task')} lost their worker and ran again; {lost} were lost."
+        if figures.failed_tasks or figures.skipped_tasks:
+            given_up = count(figures.failed_tasks, "task")
+            yield f"{given_up} failed for good, and {figures.skipped_tasks:,} never ran because of that."
         if not figures.settled:
             yield "The fleet did not come back to its minimum within a day of the last task."
 
@@ -84,3 +88,10 @@ class RunStory:
         yield "slots used", f"{100 * figures.utilisation:.0f} %"
         yield "workers at most", f"{figures.peak_workers:,}"
         yield "tasks killed", f"{figures.killed_tasks:,}"
+
+
+def _parts(figures: Score) -> str:
+    """What the cost is for, where that is more than one thing."""
+    parts = figures.cost_parts
+    told = [f"{usd(cost)} for {name}" for name, cost in parts.items()]
+    return f" ({', '.join(told)})" if len(told) > 1 else ""

@@ -22,6 +22,7 @@ from simulations.slo import Slo
 PLOT_SHARE = 0.88
 """Of a chart's height; the labels of the time are below."""
 HEADROOM = 1.08
+"""Between the highest value and the edge, so that its label has room."""
 DIGITS = 4
 
 
@@ -49,13 +50,13 @@ def time_chart(line: Timeline, slo: Slo | None) -> Markup:
             "Load and slots",
             f"slots; a worker has {line.slots_per_worker}",
             _load_layers(line),
-            _chart(line, "load", _load_layers(line), top_load, axes.linear(top_load)),
+            _chart(line, "load", _load_layers(line), top_load, axes.linear(top_load / HEADROOM)),
         ),
         _figure(
             "Workers",
             "workers",
             _worker_layers(line),
-            _chart(line, "workers", _worker_layers(line), top_workers, axes.linear(top_workers)),
+            _chart(line, "workers", _worker_layers(line), top_workers, axes.linear(top_workers / HEADROOM)),
         ),
         _figure("Waits", "time in the queue, by when a task was queued", _wait_layers(line, slo), waits),
         data_block("timeline", _data(line)),
