@@ -14,6 +14,8 @@ from simulations.compiled import borrowed, compiled
 NEVER = float("inf")
 NOBODY = 2**62
 """Above every worker's number."""
+NO_WORKER = -1
+"""Of a task that needs none."""
 
 # What happens at one instant, in this order, to task `number % tasks`; the kind is `number // tasks`.
 END, RELEASE, QUEUED = range(3)
@@ -40,6 +42,8 @@ class Plan(NamedTuple):
     slots: IntArray
     queued_at: FloatArray
     """Of a child that still waits for a parent: the earliest so far."""
+    delay: FloatArray
+    """From the last parent's end until the task is queued."""
     waits_for: IntArray
     """Parents that have not ended."""
     first_child: IntArray
@@ -77,6 +81,7 @@ def _borrowed(p: Plan) -> Plan:
         borrowed(p.duration),
         borrowed(p.slots),
         borrowed(p.queued_at),
+        borrowed(p.delay),
         borrowed(p.waits_for),
         borrowed(p.first_child),
         borrowed(p.children),
@@ -111,7 +116,7 @@ def play(plan: Plan) -> None:
         while events[0][0] == at:
             _happen(at, heappop(events)[1], events, opened, p)
         while root < len(p.roots) and p.queued_at[p.roots[root]] == at:
-            _enqueue(p.roots[root], p)
+            _enqueue(at, p.roots[root], events, p)
             root += 1
         _start_all(at, events, opened, p)
 
@@ -124,11 +129,16 @@ def _happen(at: float, number: int, events: Events, opened: list[int], p: Plan) 
     elif kind == RELEASE:
         _release(task, opened, p)
     else:
-        _enqueue(task, p)
+        _enqueue(at, task, events, p)
 
 
 @compiled
-def _enqueue(task: int, p: Plan) -> None:
+def _enqueue(at: float, task: int, events: Events, p: Plan) -> None:
+    """At the queue's end; a task of no slots runs at once, on no worker."""
+    if p.slots[task] == 0:
+        p.started_at[task], p.worker_of[task] = at, NO_WORKER
+        heappush(events, (at + p.duration[task], END * len(p.slots) + task))
+        return
     p.queue[p.state[TAIL]] = task
     p.state[TAIL] += 1
     p.backlog[0] += p.slots[task] * p.duration[task]
@@ -137,17 +147,18 @@ def _enqueue(task: int, p: Plan) -> None:
 @compiled
 def _end(at: float, task: int, events: Events, opened: list[int], p: Plan) -> None:
     worker = p.worker_of[task]
-    p.running[worker] -= 1
-    if p.running[worker] == 0:
-        p.stopped_at[worker] = at
-    if p.tail_seconds:
-        heappush(events, (at + p.tail_seconds, RELEASE * len(p.slots) + task))
-    else:
-        _release(task, opened, p)
+    if worker != NO_WORKER:
+        p.running[worker] -= 1
+        if p.running[worker] == 0:
+            p.stopped_at[worker] = at
+        if p.tail_seconds:
+            heappush(events, (at + p.tail_seconds, RELEASE * len(p.slots) + task))
+        else:
+            _release(task, opened, p)
     for place in range(p.first_child[task], p.first_child[task + 1]):
         child = p.children[place]
         p.waits_for[child] -= 1
-        p.queued_at[child] = max(p.queued_at[child], at)
+        p.queued_at[child] = max(p.queued_at[child], at + p.delay[child])
         if p.waits_for[child] == 0:
             heappush(events, (p.queued_at[child], QUEUED * len(p.slots) + child))
 

@@ -20,7 +20,7 @@ class Schedule:
     started_at: FloatArray
     """By task ..."""
     worker: IntArray
-    """... with the number of its worker."""
+    """... with the number of its worker; -1: it needs none."""
     ready_at: FloatArray
     """By worker; ordered a launch earlier ..."""
     stopped_at: FloatArray
@@ -87,6 +87,7 @@ def _plan(
         duration=trace.duration_seconds.copy(),
         slots=trace.slots.copy(),
         queued_at=trace.queued_at.copy(),
+        delay=trace.delay_seconds.copy(),
         waits_for=waits_for,
         first_child=first,
         children=children,
