@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import Protocol
 
 from policies.model import Applied, Decision, LastWrite, Refused
 from simulations.account import Account, Bucket
@@ -33,12 +34,27 @@ class Turn(IntEnum):
     RETIRED = 3
 
 
+class Losses(Protocol):
+    """What a kernel counts for all of its lines."""
+
+    @property
+    def killed_tasks(self) -> int:
+        """Task tries lost with their worker."""
+
+    @property
+    def lost_slot_seconds(self) -> float:
+        """Slot time of these."""
+
+
 class Fleet:
     """The workers of one line.  `due_at` is when something happens next that no decision asked for."""
 
     def __init__(
-        self, line: Line, service: ServiceModel, luck: Luck, account: Account, *, workers: int
+        self, line: Line, losses: Losses, service: ServiceModel, luck: Luck, account: Account, *, workers: int
     ) -> None:
+        self._losses = losses
+        self.killed_tasks, self.lost_slot_seconds = 0, 0.0
+        """Of this service."""
         self.line, self._service, self._luck, self._account = line, service, luck, account
         self._bucket = Bucket(service.launches)
         self.desired = workers
@@ -212,6 +228,11 @@ class Fleet:
             heappush(self._agenda, (gone_at, Turn.GONE, worker))
 
     def _gone(self, worker: int) -> None:
+        losses = self._losses
+        killed, lost = losses.killed_tasks, losses.lost_slot_seconds
         self.stopped_at[worker] = self.line.now
         self.line.stop(worker)
+        if losses.killed_tasks > killed:
+            self.killed_tasks += losses.killed_tasks - killed
+            self.lost_slot_seconds += losses.lost_slot_seconds - lost
         self._account.left()

@@ -6,7 +6,6 @@ ports of the daemon's loop ask for the same through `demand`, `capacity` and `bu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,41 +26,16 @@ from policies.model import (
     Workers,
     WorkerState,
 )
-from simulations.account import Account
-from simulations.clock import Clock
+from simulations.airflow import Airflow
 from simulations.fleet import Fleet
 from simulations.kernel import Kernel, Rest
-from simulations.line import Line
 from simulations.luck import Luck
+from simulations.place import Place, alone
 from simulations.service import ServiceModel
 from simulations.source import DATABASE, SourceModel, View
 from simulations.trace import Trace
 
 NAN = float("nan")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a target's world lies: alone, or beside others'."""
-
-    clock: Clock
-    kernel: Kernel
-    line: Line
-    """What of the kernel is the target's."""
-    account: Account
-    number: int = 0
-    """Among the targets: each has luck of its own."""
-
-
-def alone(trace: Trace, service: ServiceModel) -> Place:
-    """A queue that is nobody else's."""
-    kernel = Kernel(
-        trace,
-        slots_per_worker=service.slots_per_worker,
-        slot_tail_seconds=service.slot_tail_seconds,
-        retry_delay_seconds=service.retry_delay_seconds,
-    )
-    return Place(Clock(kernel), kernel, kernel, Account(service.account))
 
 
 class _Roster(NamedTuple):
@@ -88,17 +62,22 @@ class World:
         seed: int,
         *,
         workers: int,
+        airflow: Airflow | None = None,
         source: SourceModel = DATABASE,
         place: Place | None = None,
     ) -> None:
-        """`place`: one beside other targets; time must pass (`advance`) once all have come together."""
-        shared, place = place is not None, place or alone(trace, service)
+        """`airflow`: None is the plain queue with the service's slot tail and retry delay.
+
+        `place`: one beside other targets; time must pass (`advance`) once all have come together.
+        Raises `TraceError` for a task that this Airflow could never run.
+        """
+        shared, place = place is not None, place or alone(trace, service, airflow, seed)
         # The first target's luck is that of a target alone.
         key = (place.number,) if place.number else ()
         streams = np.random.SeedSequence(seed, spawn_key=key).spawn(Luck.STREAMS + View.STREAMS)
         self.kernel, self._clock, self._line = place.kernel, place.clock, place.line
         luck = Luck(service, streams[: Luck.STREAMS])
-        self.fleet = Fleet(place.line, service, luck, place.account, workers=workers)
+        self.fleet = Fleet(place.line, place.kernel, service, luck, place.account, workers=workers)
         self._view = View(source, streams[Luck.STREAMS :], self._load, trace.starts_at)
         self._clock.joined_by(self.fleet, [self._view] if source.period_seconds else [])
         self._sees_now = source == DATABASE
@@ -122,6 +101,16 @@ class World:
     def size(self) -> int:
         """Workers that exist, those included that are on their way or leaving."""
         return self.fleet.size
+
+    @property
+    def waiting_slots(self) -> int:
+        """Slots of tasks that are ready and wait: for Airflow's limits, or for a worker."""
+        return self._line.queued_slots + self._line.scheduled_slots
+
+    @property
+    def wanted_slots(self) -> int:
+        """Slots of tasks that wait or run."""
+        return self.waiting_slots + self._line.running_slots
 
     @property
     def created_at(self) -> list[float]:
@@ -161,11 +150,13 @@ class World:
         return self._last_write
 
     def rest(self, look: float, step_seconds: float, lull: Lull, quiet_until: float) -> Rest:
-        """Passes over looks that show nothing new (see `Kernel.rest`); none where the source is no database.
+        """Passes over looks that show nothing new (see `Kernel.rest`).
+
+        None where the source is no database, or an Airflow is modelled.
 
         For a target alone: nobody else's services act meanwhile.
         """
-        if not self._sees_now:
+        if not (self._sees_now and isinstance(self.kernel, Kernel)):
             return Rest(0, None, self.kernel.unfinished)
         lull = lull._replace(until=min(lull.until, self.fleet.due_at))
         return self.kernel.rest(look, step_seconds, lull, quiet_until)
