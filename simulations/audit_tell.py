@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -139,10 +138,8 @@ def _waits(waits: Waits | None) -> str:
 
 
 def _needed(needed: Needed) -> str:
-    return (
-        f"this needed at least {needed.workers_peak:,} workers at most, {needed.workers_mean:,.1f} on "
-        f"average, {needed.worker_hours:,.1f} worker-hours: no fleet can have been smaller"
-    )
+    workers = f"{count(needed.workers_peak, 'worker')} at the peak, {needed.workers_mean:,.1f} on average"
+    return f"this took {workers}, {needed.worker_hours:,.1f} worker-hours at least"
 
 
 def _present(present: Present, needed: Needed, subject: Subject) -> str:
@@ -155,8 +152,8 @@ def _present(present: Present, needed: Needed, subject: Subject) -> str:
 
 
 def _table(found: Audit) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("what would have been", overflow="fold", min_width=24)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("what would have been", overflow="fold")
     for name in ("cost $", "worker-h", "wait", "p95", "max", "peak", "kept"):
         table.add_column(name, justify="right")
     for kind in Kind:

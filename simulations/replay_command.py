@@ -101,7 +101,7 @@ def _unusable(replay: Replay) -> str | None:
         return "no decision follows the start record: nothing to replay"
     if any(each.skipped for each in tallies):
         return "no usable start record is before its decisions: give the log from a start of the daemon on"
-    return "there is no decision record in it"
+    return f"there is no decision record{f' of target {_plain(replay.only)}' if replay.only else ''} in it"
 
 
 def _lines(each: Different, *, what_if: bool) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from simulations.price import parse as parse_price
 from simulations.slo import parse as parse_slo
 
 DEFAULT_PRICE = "x86:2:4"
+MOST_DAYS = 3650
 TICK_SECONDS = 30.0
 """Between two decisions, where no configuration says it."""
 
@@ -51,10 +51,12 @@ class Asked:
         """Ends the command for what can be known to be wrong before anything is read."""
         if (self.cluster is None) != (self.service is None):
             fail("--cluster and --service go together", EXIT_USAGE)
-        if not (math.isfinite(self.days) and self.days > 0):
-            fail(f"--days: expected more than 0, got {self.days:g}", EXIT_USAGE)
+        if not 0 < self.days <= MOST_DAYS:
+            fail(f"--days: expected more than 0 and at most {MOST_DAYS}, got {self.days:g}", EXIT_USAGE)
         if self.keep is not None and self.keep.suffix.lower() != ".parquet":
             fail(f"--keep: expected a file named .parquet, got {self.keep}", EXIT_USAGE)
+        if self.keep is not None and not self.keep.absolute().parent.is_dir():
+            fail(f"--keep: {self.keep} cannot be written: there is no such folder", EXIT_USAGE)
         try:
             seeds_of(self.seed or 0, self.runs)
             parse_slo(self.slo)

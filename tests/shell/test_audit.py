@@ -138,6 +138,7 @@ async def test_a_person_reads_it_from_top_to_bottom(airflow):
         "waited",
         "busy",
         "what would have been",
+        "kept",
         "mwaa, continuous",
         "mw1.small",
         "the setting below",
@@ -236,12 +237,19 @@ TARGET = '[airflow]\ndatabase_url = "sqlite:///none.db"\n[targets.etl]\ncluster 
     [
         ((), "which database? give --db-file, --db-secret, --db or --config"),
         (("--db", "sqlite:///none.db", "--cluster", "c"), "--cluster and --service go together"),
-        (("--db", "sqlite:///none.db", "--days", "0"), "--days: expected more than 0, got 0"),
-        (("--db", "sqlite:///none.db", "--days", "nan"), "--days: expected more than 0, got nan"),
+        (
+            ("--db", "sqlite:///none.db", "--days", "0"),
+            "--days: expected more than 0 and at most 3650, got 0",
+        ),
+        (
+            ("--db", "sqlite:///none.db", "--days", "nan"),
+            "--days: expected more than 0 and at most 3650, got nan",
+        ),
         (
             ("--db", "sqlite:///none.db", "--keep", "t.csv"),
             "--keep: expected a file named .parquet, got t.csv",
         ),
+        (("--db", "sqlite:///none.db", "--keep", "no/t.parquet"), "--keep: no/t.parquet cannot be written"),
         (("--db", "sqlite:///none.db", "--slo", "fast"), "slo: expected"),
         (("--db", "sqlite:///none.db", "--price", "cheap"), "price: expected"),
         (("--db", "sqlite:///none.db", "--runs", "0"), "runs: expected at least 1, got 0"),

@@ -146,6 +146,7 @@ START = {"v": 1, "kind": "start", "at": 0, "target": "t", "state": {}, "config_h
     [
         (None, (), "x.log: cannot be read: No such file or directory"),
         ("hello\n", (), "x.log: there is no decision record in it"),
+        ("hello\n", ("--target", "ml"), "x.log: there is no decision record of target ml in it"),
         ("hello\n", ("--policy", "nosuch"), "policy: there is no policy 'nosuch'"),
         ("hello\n", ("--policy", "{name ="), "policy {name =: not a TOML table"),
         ("hello\n", ("--policy", "nosuch.toml"), "nosuch.toml: there is no such file"),

@@ -122,7 +122,7 @@ def test_the_past_in_words(found):
     text = "\n".join(was(found, SUBJECT))
     assert "288 task tries of 12 DAG runs" in text
     assert "Airflow kept no instant of queueing" in text
-    assert "at least 6 workers at most" in text
+    assert "this took 6 workers at the peak" in text
     assert "c/s: 4 desired, 3 running, 1 pending; always so many: 24 worker-hours" in text
     idle = replace(SUBJECT, present=Present("c/s", 0, 0, 0))
     assert "c/s: 0 desired, 0 running, 0 pending\n" in "\n".join((*was(found, idle), ""))
