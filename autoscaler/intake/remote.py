@@ -109,7 +109,7 @@ class Remote:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - three libraries' errors have no common parent
-            raise IntakeError(_explained(error, self.broker)) from None
+            raise IntakeError(explained(error, self.broker)) from None
 
     def _asked(self, questions: Sequence[Question]) -> list[Answers]:
         now = time.monotonic()
@@ -212,7 +212,7 @@ def discard(connection: Connection) -> None:
         connection.collect()
 
 
-def _explained(error: Exception, broker: Broker) -> str:
+def explained(error: Exception, broker: Broker) -> str:
     """One line without a secret: where, what, what to do."""
     names = {each.__name__ for each in type(error).__mro__}
     words = broker.scrubbed(str(error).strip().split("\n", maxsplit=1)[0])

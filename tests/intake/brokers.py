@@ -92,7 +92,7 @@ def rabbitmq() -> Iterator[Broker]:
     log = folder.path.with_suffix(".log")
     servers = [
         Server([*env, binaries / "epmd", "-port", str(epmd), "-address", "127.0.0.1"], signal.SIGTERM, log),
-        Server([*env, binaries / "erlexec", *boot], signal.SIGTERM, log),
+        Server([*env, binaries / "erlexec", *boot], signal.SIGKILL, log),  # nothing of it is kept
     ]
     ready = [lambda: listens(epmd), lambda: listens(port)]
     yield from _served(Broker(f"amqp://guest:guest@127.0.0.1:{port}//", servers, ready), folder)

@@ -14,7 +14,7 @@ from autoscaler.intake.broker import broker_of
 from autoscaler.intake.celery import CeleryIntake
 from autoscaler.intake.remote import Remote
 from autoscaler.ports import IntakeError
-from tests.intake.brokers import PASSWORD, rabbitmq, redis
+from tests.intake.brokers import PASSWORD, free_port, redis
 from tests.intake.celery_workers import TOKEN, Tasks, celery_workers, listed
 
 DEFAULT = frozenset({"default"})
@@ -26,12 +26,6 @@ WORKERS = listed(*NAMES)
 ONE, TWO = WORKERS.ids
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module", params=[redis, rabbitmq], ids=["redis", "rabbitmq"])
-def broker(request):
-    with request.param() as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")
@@ -207,19 +201,35 @@ async def test_workers_that_are_silent_are_missing_and_the_others_are_not(broker
     await intake.aclose()
 
 
-async def test_a_broker_that_is_down_is_an_error_and_heals(broker, workers):
-    intake = intake_of(broker.url)
-    assert (await intake.look(WORKERS)).workers == {ONE: IDLE}
-    broker.stop()
-    try:
-        for ask in (intake.look(WORKERS), intake.apply(frozenset({ONE}), WORKERS)):
-            with pytest.raises(IntakeError, match="the broker does not answer") as raised:
-                await ask
-            assert PASSWORD not in str(raised.value)
-    finally:
-        broker.start()
-    await heals(intake)
+@pytest.mark.parametrize("url", ["redis://:{}@127.0.0.1:{}/0", "amqp://airflow:{}@127.0.0.1:{}//"])
+async def test_a_broker_that_is_not_there_is_an_error(url):
+    intake = intake_of(url.format(PASSWORD, free_port()), queues=DEFAULT)
+    for ask in (intake.look(WORKERS), intake.apply(frozenset({ONE}), WORKERS)):
+        with pytest.raises(IntakeError) as raised:
+            await ask
+        assert PASSWORD not in str(raised.value)
     await intake.aclose()
+
+
+async def test_a_broker_that_comes_back_is_asked_again():
+    """Without a restart of ours."""
+    with redis() as own:
+        intake = intake_of(own.url)
+        assert (await intake.look(WORKERS)).missing.keys() == {ONE, TWO}
+        own.stop()
+        with pytest.raises(IntakeError, match="the broker does not answer"):
+            await intake.look(WORKERS)
+        own.start()
+        await heals(intake)
+        await intake.aclose()
+
+
+async def test_a_broker_that_refuses_the_password_is_named_without_it():
+    with redis() as own:
+        intake = intake_of(own.url.replace(PASSWORD, "wr0ng"))
+        with pytest.raises(IntakeError, match="the user or the password is refused") as raised:
+            await intake.look(WORKERS)
+        assert "wr0ng" not in str(raised.value)
 
 
 async def heals(intake: CeleryIntake) -> None:
