@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from simulations.advice import DATABASE, PLACEHOLDERS
 from simulations.audit import Audit, Kind, Present, Row
 from simulations.candidate import Candidate
 from simulations.observed import Needed, Waits
 from simulations.price import Price
-from simulations.recommend import Question, Verdict
+from simulations.printable import printable
+from simulations.recommend import Question
 from simulations.study import Study
 from simulations.toml_block import block, key_text
-from simulations.words import count, instant, share, span, usd
+from simulations.words import count, instant, share, span, sure, usd
+
+FIGURES = ("cost $", "worker-h", "wait", "p95", "max", "peak", "kept")
+"""What the table shows of each row: three waits, the most workers, whether the promise was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,38 +98,33 @@ def _plain(row: Row) -> Mapping[str, Any]:
 def show(found: Audit, question: Question, subject: Subject) -> None:
     """For a person: what was, what would have been, what to do."""
     console = Console(highlight=False)
-    for line in was(found, subject):
-        console.print(line, markup=False, soft_wrap=True)
+    for name, what in was(found, subject):
+        console.print(printable(f"{name:<9} {what}"), markup=False, soft_wrap=True)
     console.print()
     console.print(_table(found))
-    for line in (*notes(found, question), *subject.notes):
-        console.print(line, markup=False, soft_wrap=True)
+    for line in (*notes(found), *subject.notes, advised(found, question)):
+        console.print(printable(line), markup=False, soft_wrap=True)
     if (best := found.recommended) is not None:
         console.print()
         console.print(configuration(best, subject), markup=False, soft_wrap=True, end="")
 
 
-def was(found: Audit, subject: Subject) -> Iterator[str]:
-    """The past, a line each."""
+def was(found: Audit, subject: Subject) -> Iterator[tuple[str, str]]:
+    """The past: (what, in words)."""
     described, seen = found.description, found.observed
-    yield f"{subject.place}, {_minute(subject.since)} to {_minute(subject.until)} UTC"
+    yield "Airflow", f"{subject.place}, {_minute(subject.since)} to {_minute(subject.until)} UTC"
     tries = f"{count(described.tasks, 'task try', 'task tries')} of {count(subject.runs, 'DAG run')}"
-    yield (
-        f"  ran       {tries}; a try takes {span(described.duration_seconds['p50'])} (p50), "
-        f"{span(described.duration_seconds['p95'])} (p95)"
-    )
+    middle, long = (span(described.duration_seconds[each]) for each in ("p50", "p95"))
+    yield "ran", f"{tries}; a try takes {middle} (p50), {long} (p95)"
     if len(described.queues) > 1:
-        queues = ", ".join(f"{name or 'default'} {count:,}" for name, count in described.queues.items())
-        yield f"  queues    {queues}: played as one fleet; --queue takes one"
-    yield f"  waited    {_waits(seen.waits)}"
+        queues = ", ".join(f"{name or 'default'} {tasks:,}" for name, tasks in described.queues.items())
+        yield "queues", f"{queues}: played as one fleet; --queue takes one"
+    yield "waited", _waits(seen.waits)
     needed = seen.needed
-    yield (
-        f"  busy      {needed.busy_mean:,.1f} slots on average, {needed.busy_peak:,} at most; with "
-        f"{needed.slots_per_worker} slots a worker ({subject.slots_from})"
-    )
-    yield f"            {_needed(needed)}"
+    yield "busy", f"{needed.busy_mean:,.1f} slots on average, {needed.busy_peak:,} at most"
+    yield "needed", f"{_needed(needed)} ({subject.slots_from})"
     if subject.present is not None:
-        yield f"  service   {_present(subject.present, needed, subject)}"
+        yield "service", _present(subject.present, needed, subject)
 
 
 def _waits(waits: Waits | None) -> str:
@@ -139,7 +138,8 @@ def _waits(waits: Waits | None) -> str:
 
 def _needed(needed: Needed) -> str:
     workers = f"{count(needed.workers_peak, 'worker')} at the peak, {needed.workers_mean:,.1f} on average"
-    return f"this took {workers}, {needed.worker_hours:,.1f} worker-hours at least"
+    slots = count(needed.slots_per_worker, "slot")
+    return f"at least {workers}, {needed.worker_hours:,.1f} worker-hours in all, with {slots} a worker"
 
 
 def _present(present: Present, needed: Needed, subject: Subject) -> str:
@@ -154,19 +154,19 @@ def _present(present: Present, needed: Needed, subject: Subject) -> str:
 def _table(found: Audit) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("what would have been", overflow="fold")
-    for name in ("cost $", "worker-h", "wait", "p95", "max", "peak", "kept"):
+    for name in FIGURES:
         table.add_column(name, justify="right")
     for kind in Kind:
         rows = [row for row in found.rows if row.kind is kind]
         if rows:
-            table.add_row(f"[bold]{kind.value}[/bold]")
+            table.add_row(Text(kind.value, "bold"))
         for row in rows:
-            table.add_row(*cells(row))
+            table.add_row(*(Text(printable(cell)) for cell in cells(row)))
     return table
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row of the table: label, cost, worker-hours, three waits, most workers, promise kept."""
+    """A row of the table: its label and `FIGURES`."""
     label = "the setting below" if row.kind is Kind.ADVICE else row.candidate.label
     if row.error:
         return (label, "cannot run")
@@ -182,8 +182,8 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def notes(found: Audit, question: Question) -> Iterator[str]:
-    """What is said of the table and of the recommendation."""
+def notes(found: Audit) -> Iterator[str]:
+    """What is said of the table."""
     lost = [row.candidate.label for row in found.rows if row.killed_tasks]
     if lost:
         yield f"Tasks were lost with their worker, and run again, with: {', '.join(lost)}."
@@ -194,7 +194,6 @@ def notes(found: Audit, question: Question) -> Iterator[str]:
         "Amazon MWAA's cost is that of the whole environment, schedulers and web servers included; the "
         "others are workers only."
     )
-    yield advised(found, question)
 
 
 def advised(found: Audit, question: Question) -> str:
@@ -207,20 +206,15 @@ def advised(found: Audit, question: Question) -> str:
         return (
             f"Recommended: {advice.chosen.candidate.label}. Of {advice.tried} settings it is the cheapest "
             f"that keeps {promise}: tuned on the first {question.split:.0%} of the time, and by the rest "
-            f"{_sure(advice.chosen)} sure to keep it."
+            f"{sure(advice.chosen.confidence)} sure to keep it."
         )
     if advice.closest is None or advice.closest.error:
         return f"No recommendation: none of {advice.tried} settings can run."
+    best, certainty = advice.closest.candidate.label, sure(advice.closest.confidence)
     return (
         f"None of {advice.tried} settings is {question.confidence:.0%} sure to keep {promise}. The closest, "
-        f"{_sure(advice.closest)} sure: {advice.closest.candidate.label}. More history (--days) or a longer "
-        "wait (--slo) may help."
+        f"{certainty} sure: {best}. More history (--days) or a longer wait (--slo) may help."
     )
-
-
-def _sure(verdict: Verdict) -> str:
-    """Rounded down: 94.99 % is not 95 %."""
-    return f"{math.floor(verdict.confidence * 1000) / 10:.1f} %"
 
 
 def _minute(at: float) -> str:

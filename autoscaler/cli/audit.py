@@ -53,6 +53,7 @@ def audit(
     seed: SeedOption = None,
     jobs: JobsOption = None,
     keep: Annotated[Path | None, typer.Option(help="Keep the exported trace here, a .parquet.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with pictures here, an .html.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look at a running Airflow, and say what its workers cost, what others would, and what to do.
@@ -70,6 +71,6 @@ def audit(
     database = Database(db, db_file, db_secret, config, "--db", is_typed(context, "db"))
     asked = Asked(
         database, target, cluster, service, region, days, tuple(queue or ()), slots, slo, price, launch,
-        slot_tail, runs, seed, jobs, keep, as_json,
+        slot_tail, runs, seed, jobs, keep, report, as_json,
     )  # fmt: skip
     raise typer.Exit(run_audit(asked))

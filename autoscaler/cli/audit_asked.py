@@ -17,6 +17,7 @@ from autoscaler.settings.target import DEFAULT_SLOTS_PER_WORKER
 from simulations.audit import Present
 from simulations.candidate import seeds_of
 from simulations.price import parse as parse_price
+from simulations.report import page
 from simulations.slo import parse as parse_slo
 
 DEFAULT_PRICE = "x86:2:4"
@@ -45,6 +46,7 @@ class Asked:
     seed: int | None
     jobs: int | None
     keep: Path | None
+    report: Path | None
     as_json: bool
 
     def check(self) -> None:
@@ -61,6 +63,8 @@ class Asked:
             seeds_of(self.seed or 0, self.runs)
             parse_slo(self.slo)
             parse_price(self.price or DEFAULT_PRICE)
+            if self.report is not None:
+                page.check(self.report)
         except ValueError as error:
             fail(str(error), EXIT_USAGE)
 

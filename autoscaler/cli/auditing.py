@@ -22,11 +22,13 @@ from autoscaler.sources.airflow_db import Credentials
 from autoscaler.sources.airflow_db.address import parse as parse_address
 from autoscaler.trace_export import Exporter, Tally, Window
 from simulations.audit import Choices, audit
+from simulations.audit_page import audit_page
 from simulations.audit_tell import Subject, document, show
 from simulations.cores import CoresError
 from simulations.observed import Observed, observed, started_in
 from simulations.price import parse as parse_price
 from simulations.recommend import Question
+from simulations.report.page import write
 from simulations.slo import parse as parse_slo
 from simulations.study import EXIT_DONE, EXIT_INTERRUPTED, Frame, study_of
 from simulations.trace import Trace, TraceError
@@ -72,11 +74,13 @@ def _audited(
     try:
         study = study_of(frame)
         found = audit(study, question, *_seen_and_choices(setting, study.trace, out))
+        subject = _subject(place, window, exporter.tally, setting, asked)
+        if asked.report is not None:
+            write(asked.report, audit_page(found, study, question, subject))
     except CoresError as error:
         fail(str(error), EXIT_FAILED)
     except (TraceError, ValueError) as error:
         fail(str(error), EXIT_USAGE)
-    subject = _subject(place, window, exporter.tally, setting, asked)
     if asked.as_json:
         typer.echo(json.dumps(document(found, study, question, subject), indent=2))
     else:

@@ -128,8 +128,11 @@ async def test_the_first_look(airflow, ecs):
 
 async def test_a_person_reads_it_from_top_to_bottom(airflow):
     """Without a service: slots are assumed, and it says so."""
-    result = await audit("--db", airflow.url, *FAST)
+    result = await audit("--db", airflow.url, *FAST, "--report", "page.html")
     assert result.exit_code == 0, result.output
+    page = await anyio.Path("page.html").read_text()
+    assert PASSWORD not in page
+    assert "Demand, workers and waits over time" in page
     text = result.stdout
     order = [
         "seed 1",
@@ -250,6 +253,7 @@ TARGET = '[airflow]\ndatabase_url = "sqlite:///none.db"\n[targets.etl]\ncluster 
             "--keep: expected a file named .parquet, got t.csv",
         ),
         (("--db", "sqlite:///none.db", "--keep", "no/t.parquet"), "--keep: no/t.parquet cannot be written"),
+        (("--db", "sqlite:///none.db", "--report", "page.txt"), "report: expected a file named .html"),
         (("--db", "sqlite:///none.db", "--slo", "fast"), "slo: expected"),
         (("--db", "sqlite:///none.db", "--price", "cheap"), "price: expected"),
         (("--db", "sqlite:///none.db", "--runs", "0"), "runs: expected at least 1, got 0"),

@@ -12,10 +12,12 @@ from autoscaler.cli.audit_asked import Setting
 from autoscaler.cli.audit_choices import choices_of
 from autoscaler.settings import Settings
 from simulations.audit import Choices, Kind, Present, audit
+from simulations.audit_page import audit_page
 from simulations.audit_tell import Subject, advised, configuration, notes, was
 from simulations.observed import observed
 from simulations.price import parse
 from simulations.recommend import Question
+from simulations.report.page import html
 from simulations.slo import parse as promise
 from simulations.trace import trace_of
 from tests.simulations.planning import bursts, candidate, study
@@ -113,24 +115,66 @@ def test_what_cannot_run_is_told_and_is_no_advice():
     found = audit(history, question, seen(history.trace), Choices([(Kind.POLICY, none)], lambda _: [none]))
     assert found.recommended is None
     assert found.rows[0].error.startswith("the maximum is 0 workers")
-    assert any(note.startswith("none: the maximum is 0") for note in notes(found, question))
+    assert any(note.startswith("none: the maximum is 0") for note in notes(found))
     assert advised(found, question) == "No recommendation: none of 1 settings can run."
+
+
+def past(found, subject):
+    return "".join(f"{what}\n" for _, what in was(found, subject))
 
 
 def test_the_past_in_words(found):
     """Who waited how long, what was needed at least, and what the fleet is."""
-    text = "\n".join(was(found, SUBJECT))
+    text = past(found, SUBJECT)
     assert "288 task tries of 12 DAG runs" in text
     assert "Airflow kept no instant of queueing" in text
-    assert "this took 6 workers at the peak" in text
+    assert "at least 6 workers at the peak" in text
     assert "c/s: 4 desired, 3 running, 1 pending; always so many: 24 worker-hours" in text
     idle = replace(SUBJECT, present=Present("c/s", 0, 0, 0))
-    assert "c/s: 0 desired, 0 running, 0 pending\n" in "\n".join((*was(found, idle), ""))
+    assert "c/s: 0 desired, 0 running, 0 pending\n" in past(found, idle)
 
 
 def test_several_queues_are_said_to_be_one_fleet(found):
     queues = trace_of(bursts().queued_at, 100.0 * np.ones(288), queue=[0, 1] * 144, queues=("", "gpu"))
     history, question = study(queues, runs=1), Question(promise("p95 wait < 60s"))
     other = audit(history, question, seen(queues), Choices([], lambda _: [candidate("one")]))
-    assert "default 144, gpu 144: played as one fleet" in "\n".join(was(other, SUBJECT))
-    assert "played as one fleet" not in "\n".join(was(found, SUBJECT))
+    assert "default 144, gpu 144: played as one fleet" in past(other, SUBJECT)
+    assert "played as one fleet" not in past(found, SUBJECT)
+
+
+def test_the_page_has_the_answer_and_no_name_can_harm_it(found):
+    """Everything that a person reads in the terminal, and the recommended setting's run; one file."""
+    hostile = replace(SUBJECT, place="<script>alert(1)</script>", notes=("<b>note</b>",))
+    text = html(audit_page(found, study(runs=1), Question(promise("p95 wait < 200s")), hostile))
+    assert "<script>alert" not in text
+    assert "<b>note" not in text
+    for part in (
+        "can be kept for $",
+        "What would have been",
+        "always 6 workers, the peak",
+        "[targets.default]",
+        "Cost against wait",
+        "Demand, workers and waits over time",
+    ):
+        assert part in text, part
+
+
+def test_the_page_of_a_history_too_short_for_advice():
+    """What was, and what would have been."""
+    history, question = (
+        study(trace_of([0.0, 60.0], [10.0, 10.0]), runs=1),
+        Question(promise("p95 wait < 60s")),
+    )
+    short = audit(history, question, seen(history.trace), choices_of(setting(), history.trace, SLOTS))
+    text = html(audit_page(short, history, question, SUBJECT))
+    assert "What 2 tasks needed" in text
+    assert "No recommendation" in text
+    assert "Demand, workers" not in text
+
+
+def test_the_page_of_a_promise_that_nothing_keeps():
+    history, question = study(runs=1), Question(promise("max wait < 1s"))
+    few = audit(
+        history, question, seen(history.trace), Choices([], lambda _: [candidate("one", max_workers=1)])
+    )
+    assert "Nothing that was tried is sure to keep" in html(audit_page(few, history, question, SUBJECT))
