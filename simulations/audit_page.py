@@ -60,7 +60,7 @@ def _tiles(found: Audit) -> Iterator[tuple[str, str]]:
 
 def _past(found: Audit, subject: Subject) -> Markup:
     rows = [tag("tr", tag("th", name, scope="row"), tag("td", what)) for name, what in was(found, subject)]
-    return tag("table", tag("tbody", *rows))
+    return tag("table", tag("tbody", *rows), class_="assumed")
 
 
 def _table(found: Audit) -> Markup:

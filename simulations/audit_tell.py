@@ -167,7 +167,7 @@ def _table(found: Audit) -> Table:
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table: its label and `FIGURES`."""
-    label = "the setting below" if row.kind is Kind.ADVICE else row.candidate.label
+    label = "the recommended setting" if row.kind is Kind.ADVICE else row.candidate.label
     if row.error:
         return (label, "cannot run")
     return (

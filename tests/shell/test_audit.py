@@ -144,7 +144,7 @@ async def test_a_person_reads_it_from_top_to_bottom(airflow):
         "kept",
         "mwaa, continuous",
         "mw1.small",
-        "the setting below",
+        "the recommended setting",
         "Recommended: ",
         "[airflow]",
         "[targets.default]",
