@@ -35,6 +35,7 @@ class Job:
     start_delay: float = 0.0
     first_task_penalty: float = 0.0
     tail: float = 0.0
+    lot: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ class Rules:
     loop_period: float = 0.0  # 0: the scheduler is there at every instant
     loop_phase: float = 0.0
     by_priority: bool = False  # else a loop takes jobs by row
+    per_loop: float = inf  # most jobs queued by one loop
     parallelism: float = inf
     pools: dict[str, float] = field(default_factory=dict)  # others are unlimited
     active_tasks: float = inf  # of a run, or of a DAG
     active_by_run: bool = True
     active_runs: float = inf  # of a DAG
     in_turn: bool = False  # a line serves its queues in turn; else the one whose head was queued first
-    rotate: bool = True  # the longest idle worker takes the next job; else the lowest
+    choice: str = "rotation"  # the longest idle worker takes the next job; or "first-fit", or "random"
     heartbeat_timeout: float = 0.0
     retry_delay: float = 0.0
     retries: float = inf
@@ -137,9 +139,13 @@ class AirflowReplay:
         if not job.run or self.unfinished[job.run]:
             return
         self.active_runs[job.dag].discard(job.run)
-        waiting, self.waiting_runs[job.dag] = self.waiting_runs[job.dag], []
-        for _, other in waiting:
-            self.plan(now, ARRIVALS, self.ready, other)
+        waiting = self.waiting_runs[job.dag]
+        if waiting:
+            following = waiting[0][0]  # the run that came first
+            self.active_runs[job.dag].add(following)
+            self.waiting_runs[job.dag] = [(run, other) for run, other in waiting if run != following]
+            for other in (other for run, other in waiting if run == following):
+                self.plan(now, ARRIVALS, self.ready, other)
 
     def eligible(self, now, number):
         self.scheduled.append(number)
@@ -158,6 +164,7 @@ class AirflowReplay:
         if self.rules.loop_period and self.looked_at == now:
             return
         self.looked_at = now
+        published = 0
         for number in sorted(self.scheduled, key=self.rank):
             self.scheduled_at.setdefault(number, now)
             job = self.jobs[number]
@@ -165,7 +172,8 @@ class AirflowReplay:
                 self.scheduled.remove(number)
                 self.start[number] = now
                 self.plan(now + job.duration, ENDS, self.ends, (number, self.tries[number]))
-            elif self.fits(job):
+            elif published < self.rules.per_loop and self.fits(job):
+                published += 1
                 self.scheduled.remove(number)
                 self.publish(now, number)
         if self.scheduled and self.rules.loop_period:
@@ -313,8 +321,13 @@ class AirflowReplay:
             ]
             if able:
                 self.served[line] = queues.index(queue)
-                return heads[queue], able[0] if self.rules.rotate else min(able)
+                return heads[queue], self.chosen(able, self.jobs[heads[queue]].lot)
         return None
+
+    def chosen(self, able, lot):
+        if self.rules.choice == "rotation":
+            return able[0]
+        return sorted(able)[int(lot * len(able)) if self.rules.choice == "random" else 0]
 
     def ends(self, now, what):
         number, attempt = what

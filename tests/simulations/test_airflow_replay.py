@@ -103,7 +103,7 @@ def test_the_worker_that_waited_longest_takes_the_next_task():
     jobs = [Job(float(at), 1.5) for at in range(4)]
     replay = played(jobs, workers=2, slots_per_worker=(2,))
     assert [replay.host[number] for number in range(4)] == [0, 1, 0, 1]
-    assert set(played(jobs, workers=2, slots_per_worker=(2,), rotate=False).host.values()) == {0}
+    assert set(played(jobs, workers=2, slots_per_worker=(2,), choice="first-fit").host.values()) == {0}
 
 
 def test_an_empty_task_holds_no_worker():
@@ -162,7 +162,7 @@ def test_without_airflow_s_limits_it_is_the_plain_world(data, tail, retry):
     hosts = [Host(host.ready_at, host.stopped_at, host.intake, created_at=host.created_at) for host in seen]
     hosts[0] = Host(-1.0, seen[0].stopped_at, seen[0].intake)
     jobs = [Job(job.queued_at, job.duration, job.slots, job.parents, queue=0, tail=tail) for job in plain]
-    rules = Rules(slots_per_worker=(slots,), rotate=False, retry_delay=retry)
+    rules = Rules(slots_per_worker=(slots,), choice="first-fit", retry_delay=retry)
     replay = AirflowReplay(jobs, hosts, rules).played()
     rows = range(len(jobs))
     assert list(kernel.started_at) == [replay.start[row] for row in rows]
