@@ -38,7 +38,7 @@ def save_figure(story: RunStory, path: Path) -> None:
     line = timeline_of(story)
     figure = Figure(figsize=(11, 8.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{story.result.trace.source}: {story.headline()}", fontsize=11, parse_math=False)
+    figure.suptitle(f"{story.result.trace.source}: {story.answer.headline()}", fontsize=11, parse_math=False)
     load, workers, waits = figure.subplots(3, 1, sharex=True)
     _draw_load(load, line)
     _draw_workers(workers, line)

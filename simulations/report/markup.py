@@ -41,12 +41,12 @@ def _escaped(child: str | float) -> str:
     return child if isinstance(child, Markup) else escape(str(child))
 
 
-def data_block(name: str, value: Any) -> Markup:
-    """JSON that a script finds by `name`, and that cannot end its own element.
+def data_block(kind: str, value: Any) -> Markup:
+    """JSON that a script finds by the class `kind`, and that cannot end its own element.
 
     Raises `ValueError` for NaN and infinities, which JSON has not.
     """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":  # ASCII else: json escapes the rest
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(f'<script type="application/json" id="{escape(name)}">{text}</script>')
+    return Markup(f'<script type="application/json" class="{escape(kind)}">{text}</script>')

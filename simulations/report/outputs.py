@@ -38,7 +38,7 @@ class Outputs:
         """Writes what was asked for.  Raises `ValueError` if it cannot be written."""
         story = RunStory(result, figures, self.recorder, controller, price, promise)
         if self.report is not None:
-            page.write(self.report, run_page(story))
+            page.write(self.report, run_page([story], story.answer))
         if self.plot is not None:
             from simulations.report.figure import save_figure  # noqa: PLC0415 - heavy
 

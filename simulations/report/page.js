@@ -1,11 +1,9 @@
 "use strict";
 // The pictures are whole without this script.  It zooms them, all to the same span of time, by showing
 // another part of each, and reads out the numbers under the pointer.
-(() => {
-  const block = document.getElementById("timeline");
-  if (!block) return;
-  const data = JSON.parse(block.textContent);
-  const reading = document.getElementById("reading");
+function zoomable(root) {
+  const data = JSON.parse(root.querySelector(".numbers").textContent);
+  const reading = root.querySelector(".reading");
   const advice = reading.textContent;
   const FEWEST_BINS = 8;
   const ROOM_FOR_LABEL_PIXELS = 90;
@@ -14,7 +12,7 @@
   const MONDAY = 4 * DAY; // 1970-01-05
   const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
     ...[1, 2, 7, 14, 28, 56, 91, 182, 364, 3640, 36400].map((days) => days * DAY)];
-  const charts = ["load", "workers", "waits"].map((name) => ({ name, svg: document.getElementById(`chart-${name}`) }));
+  const charts = ["load", "workers", "waits"].map((name) => ({ name, svg: root.querySelector(`[data-chart=${name}]`) }));
   let from = 0;
   let to = data.bins;
 
@@ -104,9 +102,9 @@
       hour: "2-digit", minute: "2-digit", second: "2-digit" });
     const queued = Math.max(0, data.load.mean[bin] - data.running.mean[bin]);
     const waits = tasks[span]
-      ? `${number(tasks[span])} tasks queued then: half waited at most ${length(p50[span])}, ` +
+      ? `${number(tasks[span])} tasks came then: half waited at most ${length(p50[span])}, ` +
         `95 % at most ${length(p95[span])}, the longest ${length(highest[span])}`
-      : "no task queued then";
+      : "no task came then";
     reading.textContent =
       `${when} UTC: ${number(queued)} queued, ${number(data.running.mean[bin])} running ` +
       `(load up to ${number(data.load.highest[bin])}); workers: ${number(data.desired.mean[bin])} desired, ` +
@@ -170,10 +168,12 @@
     later: () => show(from + (to - from) / 2, to + (to - from) / 2),
     whole: () => show(0, data.bins),
   };
-  const toolbar = document.getElementById("toolbar");
+  const toolbar = root.querySelector(".toolbar");
   for (const button of toolbar.querySelectorAll("button"))
     button.addEventListener("click", () => moves[button.dataset.zoom]());
   toolbar.hidden = false;
-  document.body.classList.add("zooming");
+  root.classList.add("zooming");
   new ResizeObserver(draw).observe(charts[0].svg);
-})();
+}
+
+for (const root of document.querySelectorAll(".timeline")) zoomable(root);

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simulations.report import assumed
+from simulations.report.answer import Answer
 from simulations.report.decision_log import decision_log
 from simulations.report.heat_map import heat_maps
 from simulations.report.markup import Markup, joined, tag
@@ -13,16 +16,23 @@ from simulations.report.time_chart import time_chart
 from simulations.report.timeline import Timeline, timeline
 from simulations.trace import MONDAY
 from simulations.waits_table import TITLES
+from simulations.words import span, usd
 
 
-def run_page(story: RunStory) -> Page:
-    """All there is to say about one run."""
+def run_page(stories: Sequence[RunStory], answer: Answer) -> Page:
+    """All there is to say about a run: of one target, or of several side by side."""
+    trace = stories[0].result.trace
+    several = len(stories) > 1
+    sections = [("The targets", _targets(stories))] if several else []
+    for story in stories:
+        prefix = f"{story.name}: " if several else ""
+        sections += [(f"{prefix}{heading}", inside) for heading, inside in run_sections(story)]
     return Page(
-        title=f"Fleet report: {story.result.trace.source}",
-        headline=story.headline(),
-        sentences=list(story.sentences()),
-        sections=run_sections(story),
-        tiles=list(story.tiles()),
+        title=f"Fleet report: {trace.source}",
+        headline=answer.headline(),
+        sentences=list(answer.sentences()),
+        sections=sections,
+        tiles=list(answer.tiles()),
     )
 
 
@@ -66,3 +76,27 @@ def _assumed(story: RunStory) -> Markup:
         *assumed.of_programs(),
     ]
     return assumed.assumed(rows, story.result.trace)
+
+
+def _targets(stories: Sequence[RunStory]) -> Markup:
+    """The targets side by side; together they are the answer at the top."""
+    titles = ("target", "tasks", "cost", "worker-hours", "95 % waited at most", "longest", "workers at most")
+    promised = any(story.promise is not None for story in stories)
+    head = tag(
+        "tr", *(tag("th", each, scope="col") for each in (*titles, *(["promise"] if promised else [])))
+    )
+    rows = []
+    for story in stories:
+        figures = story.figures
+        cells = [
+            f"{figures.tasks:,}",
+            usd(figures.cost_usd),
+            f"{figures.worker_hours:,.1f}",
+            span(figures.wait_p95_seconds),
+            span(figures.wait_max_seconds),
+            f"{figures.peak_workers:,}",
+        ]
+        if story.promise is not None:
+            cells.append("kept" if story.promise.kept else "broken")
+        rows.append(tag("tr", tag("th", story.name, scope="row"), *(tag("td", cell) for cell in cells)))
+    return tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="wide")

@@ -42,9 +42,10 @@ def time_chart(line: Timeline, slo: Slo | None) -> Markup:
     top_load = _top(line.load, line.ready, scale=line.slots_per_worker)
     top_workers = _top(line.desired, line.ready, line.pending)
     longest = float(np.nanmax(line.waits.highest, initial=1.0))
-    top_wait = float(axes.log_wait(np.array(max(longest, 2 * limit, 10.0))))
+    top_wait = float(axes.log_wait(np.array(max(longest, 2 * limit, 10.0)))) * HEADROOM
     waits = _chart(line, "waits", _wait_layers(line, slo), top_wait, axes.waits(10**top_wait - 1))
-    return joined(
+    return tag(
+        "div",
         _toolbar(),
         _figure(
             "Load and slots",
@@ -59,7 +60,8 @@ def time_chart(line: Timeline, slo: Slo | None) -> Markup:
             _chart(line, "workers", _worker_layers(line), top_workers, axes.linear(top_workers / HEADROOM)),
         ),
         _figure("Waits", "time in the queue, by when a task was queued", _wait_layers(line, slo), waits),
-        data_block("timeline", _data(line)),
+        data_block("numbers", _data(line)),
+        class_="timeline",
     )
 
 
@@ -161,7 +163,7 @@ def _chart(line: Timeline, name: str, layers: Sequence[_Layer], top: float, tick
         tag("g", *(_level(value / top, label) for value, label in ticks), class_="levels"),
         tag("g", *_instants(line), class_="instants"),
         class_="chart",
-        id=f"chart-{name}",
+        data_chart=name,
         width="100%",
         height=240,
         role="img",
@@ -219,9 +221,8 @@ def _toolbar() -> Markup:
             tag("button", label, type="button", data_zoom=name)
             for name, label in (*buttons, ("whole", "Whole run"))
         ),
-        tag("output", "Drag over a picture to zoom in; times are UTC.", id="reading"),
+        tag("output", "Drag over a picture to zoom in; times are UTC.", class_="reading"),
         class_="toolbar",
-        id="toolbar",
         hidden="",
     )
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
 from simulations.report import page
+from simulations.report.answer import Answer
 from simulations.report.markup import Markup, data_block, tag
 from simulations.report.run_page import run_page
+from simulations.score import total
 from simulations.trace import trace_of
 from tests.simulations.report.pages import HOSTILE, Parsed, hostile_trace, story
 
 FETCHING = {"src", "srcset", "href", "xlink:href", "action", "formaction", "poster", "data", "background"}
 
 
+def told(one):
+    return run_page([one], one.answer)
+
+
 @pytest.fixture(scope="module")
 def text():
-    return page.html(run_page(story()))
+    return page.html(told(story()))
 
 
 def test_nothing_is_fetched(text):
@@ -84,24 +91,24 @@ def test_the_answer_comes_first(text):
 
 def test_the_same_run_gives_the_same_page():
     """To the byte: no date of making, no order by chance."""
-    assert page.html(run_page(story())) == page.html(run_page(story()))
+    assert page.html(told(story())) == page.html(told(story()))
 
 
 def test_without_a_promise_the_headline_names_cost_and_waits():
-    parsed = Parsed(page.html(run_page(story(promise=None))))
+    parsed = Parsed(page.html(told(story(promise=None))))
     assert re.fullmatch(r"\$[\d.]+ for .*; 95 % of the tasks waited at most .*", parsed.text("h1")[0])
     assert "missed" not in parsed.text("th")
 
 
 def test_a_broken_promise_says_by_how_many_tasks():
-    parsed = Parsed(page.html(run_page(story(promise="max wait < 1s", maximum=1))))
+    parsed = Parsed(page.html(told(story(promise="max wait < 1s", maximum=1))))
     assert "was broken" in parsed.text("h1")[0]
     assert any("waited longer than the limit" in sentence for sentence in parsed.text("p"))
 
 
 def test_one_task_of_no_length_has_a_page_too():
     """The smallest trace that there is."""
-    text = page.html(run_page(story(trace_of([0.0], [0.0]))))
+    text = page.html(told(story(trace_of([0.0], [0.0]))))
     assert "1 task ran" in text
 
 
@@ -111,7 +118,7 @@ def test_a_long_run_stays_a_small_page(tasks):
     numbers = np.arange(tasks)
     trace = trace_of(15.0 * numbers, 30.0 + numbers % 97, dag=numbers % 5_000,
                      dags=tuple(f"dag {number}" for number in range(5_000)))  # fmt: skip
-    text = page.html(run_page(story(trace, slots=8, maximum=10)))
+    text = page.html(told(story(trace, slots=8, maximum=10)))
     assert len(text) < 2_000_000
     assert json.loads(Parsed(text).text("script", "application/json")[0])["bins"] <= 2_000
     assert "4,975 more that waited less" in text
@@ -126,7 +133,7 @@ def test_a_page_that_cannot_be_written_says_so_beforehand(tmp_path):
     page.check(tmp_path / "page.html")
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(ValueError, match=r"folder\.html cannot be written: Is a directory"):
-        page.write(tmp_path / "folder.html", run_page(story(hostile_trace(3))))
+        page.write(tmp_path / "folder.html", told(story(hostile_trace(3))))
 
 
 def test_markup_escapes_all_that_is_not_markup():
@@ -138,8 +145,26 @@ def test_markup_escapes_all_that_is_not_markup():
 def test_data_cannot_end_its_own_element():
     """Nor can NaN slip into what has to be JSON."""
     made = data_block("it", {"name": "</script><!--&\u2028"})
-    inside = made.removeprefix('<script type="application/json" id="it">').removesuffix("</script>")
+    inside = made.removeprefix('<script type="application/json" class="it">').removesuffix("</script>")
     assert not set("<>&\u2028") & set(inside)
     assert json.loads(inside) == {"name": "</script><!--&\u2028"}
     with pytest.raises(ValueError, match="not JSON compliant"):
         data_block("it", [float("nan")])
+
+
+def test_several_targets_share_a_page():
+    """One answer above, a table of the targets, and each with its own pictures to zoom in."""
+    etl = replace(story(hostile_trace(60)), name="etl")
+    ml = replace(story(hostile_trace(30), promise="max wait < 1s", maximum=1), name="<ml>")
+    whole = Answer(total([(each.result, each.price) for each in (etl, ml)]), None)
+    parsed = Parsed(page.html(run_page([etl, ml], whole)))
+    assert "90 tasks ran" in " ".join(parsed.text("p"))
+    assert parsed.text("h2")[0] == "The targets"
+    assert {"etl: Decisions", "<ml>: Decisions"} <= set(parsed.text("h2"))
+    assert {"kept", "broken"} <= set(parsed.text("td"))
+    assert [
+        sum(json.loads(each)["waits"]["tasks"]) for each in parsed.text("script", "application/json")
+    ] == [
+        60,
+        30,
+    ]
