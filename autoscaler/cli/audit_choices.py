@@ -22,7 +22,8 @@ NEEDS_MORE_THAN_A_NAME = ("mwaa", "highest")
 
 def choices_of(setting: Setting, trace: Trace, slots: int) -> Choices:
     """On workers of so many slots.  Raises `ValueError` for a setting that the daemon would refuse."""
-    base, peak = setting.base, peak_workers(trace, slots)
+    # Said once for all: a policy that is put in the place of the configured one may not know it.
+    base, peak = {**setting.base, "slots_per_worker": slots}, peak_workers(trace, slots)
     bounded = {"min_workers": 1, "max_workers": peak, **base}
     candidates: list[tuple[Kind, Candidate]] = []
     if setting.configured:

@@ -61,6 +61,15 @@ def test_a_handful_of_ways_is_played(found):
     assert continuous.worker_hours < idle.worker_hours
 
 
+def test_slots_that_only_the_configured_policy_says_hold_for_all():
+    """Whatever replaces the policy sizes the same workers."""
+    small = Setting({"policy": {"name": "mwaa", "environment_class": "mw1.small"}}, configured=True)
+    choices = choices_of(small, bursts(), 5)
+    ours = [each for kind, each in choices.candidates if kind is not Kind.MWAA]
+    assert {each.slots for each in (*ours, *choices.search(bursts()))} == {5}
+    assert ours[0].label == "target default as configured"
+
+
 def test_the_recommendation_is_the_cheapest_that_kept_the_promise(found):
     """It is played on the whole history, too, beside the others."""
     advice = [row for row in found.rows if row.kind is Kind.ADVICE]
