@@ -102,12 +102,13 @@ def simulate(
     source: SourceModel = DATABASE,
     on_step: Callable[[Observation, Decision], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    check: Callable[[World], None] | None = None,
 ) -> Result:
     """Ticks from the trace's start until every task has ended and the fleet is at its minimum again.
 
-    The fleet starts at the controller's minimum.  `on_step` sees every tick; without it, ticks that cannot
-    change anything are passed over, with the same results.  `on_progress` is told now and then how many
-    tasks have ended.  Raises `SimulationError` if some task can never run, and `ValueError` for a tick that
+    The fleet starts at the controller's minimum.  `on_step` sees every tick, and `check` the world at it;
+    without both, ticks that cannot change anything are passed over, with the same results.  `on_progress`
+    is told now and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and `ValueError` for a tick that
     is not positive.
     """
     tick_seconds = checked_tick(tick_seconds)
@@ -119,6 +120,8 @@ def simulate(
     state, at, fleet = controller.initial(), trace.starts_at, world.fleet
     while True:
         observation = world.observe(at)
+        if check is not None:
+            check(world)
         state, decision = controller.step(state, observation)
         if on_step is not None:
             on_step(observation, decision)
@@ -127,7 +130,7 @@ def simulate(
         if watch.over(before):
             break
         at += tick_seconds
-        lull = lull_after(controller, state, decision) if on_step is None else None
+        lull = lull_after(controller, state, decision) if on_step is check is None else None
         if lull is not None and (looks := watch.rest(at, tick_seconds, lull)):
             state = rested(controller, state, world.now)
             at += looks * tick_seconds
