@@ -108,8 +108,8 @@ def simulate(
 
     The fleet starts at the controller's minimum.  `on_step` sees every tick, and `check` the world at it;
     without both, ticks that cannot change anything are passed over, with the same results.  `on_progress`
-    is told now and then how many tasks have ended.  Raises `SimulationError` if some task can never run, and `ValueError` for a tick that
-    is not positive.
+    is told now and then how many tasks have ended.  Raises `SimulationError` if some task can never run,
+    and `ValueError` for a tick that is not positive.
     """
     tick_seconds = checked_tick(tick_seconds)
     bounds = controller.guards.bounds
@@ -130,7 +130,8 @@ def simulate(
         if watch.over(before):
             break
         at += tick_seconds
-        lull = lull_after(controller, state, decision) if on_step is check is None else None
+        unseen = on_step is None and check is None
+        lull = lull_after(controller, state, decision) if unseen else None
         if lull is not None and (looks := watch.rest(at, tick_seconds, lull)):
             state = rested(controller, state, world.now)
             at += looks * tick_seconds
