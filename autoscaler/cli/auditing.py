@@ -30,7 +30,7 @@ from simulations.price import parse as parse_price
 from simulations.recommend import Question
 from simulations.report.page import write
 from simulations.slo import parse as parse_slo
-from simulations.study import EXIT_DONE, EXIT_INTERRUPTED, Frame, study_of
+from simulations.study import EXIT_DONE, EXIT_INTERRUPTED, Frame, Study, study_of
 from simulations.trace import Trace, TraceError
 
 DAY = 86_400.0
@@ -74,7 +74,7 @@ def _audited(
     try:
         study = study_of(frame)
         found = audit(study, question, *_seen_and_choices(setting, study.trace, out))
-        subject = _subject(place, window, exporter.tally, setting, asked)
+        subject = _subject(place, window, exporter.tally, setting, study)
         if asked.report is not None:
             write(asked.report, audit_page(found, study, question, subject))
     except CoresError as error:
@@ -120,10 +120,10 @@ def _one_a_remedy(text: str) -> Sequence[str]:
     return list({line.rpartition("; ")[2]: line for line in reversed(lines)}.values())[::-1]
 
 
-def _subject(place: str, window: Window, tally: Tally, setting: Setting, asked: Asked) -> Subject:
-    price = parse_price(setting.price)
+def _subject(place: str, window: Window, tally: Tally, setting: Setting, study: Study) -> Subject:
+    price, launch_seconds = parse_price(setting.price), study.service.launch.median_seconds
     how = (
-        f"Played again: a task is ready as soon as its parents have ended; a worker takes {asked.launch:g} s "
+        f"Played again: a task is ready as soon as its parents have ended; a worker takes {launch_seconds:g} s "
         f"to launch and costs ${price.usd_per_worker_hour:.4f} an hour: {price.label} ({setting.price_from})."
     )
     return Subject(
