@@ -121,9 +121,9 @@ def _one_a_remedy(text: str) -> Sequence[str]:
 
 
 def _subject(place: str, window: Window, tally: Tally, setting: Setting, study: Study) -> Subject:
-    price, launch_seconds = parse_price(setting.price), study.service.launch.median_seconds
+    price, launch = parse_price(setting.price), study.service.launch.median_seconds
     how = (
-        f"Played again: a task is ready as soon as its parents have ended; a worker takes {launch_seconds:g} s "
+        f"Played again: a task is ready as soon as its parents have ended; a worker takes {launch:g} s "
         f"to launch and costs ${price.usd_per_worker_hour:.4f} an hour: {price.label} ({setting.price_from})."
     )
     return Subject(
