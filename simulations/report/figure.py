@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,36 +11,48 @@ import numpy as np
 
 from policies.model import FloatArray
 from simulations.report import axes as scales
+from simulations.report.answer import Answer
 from simulations.report.run_page import timeline_of
 from simulations.report.run_story import RunStory
 from simulations.report.timeline import WAIT_BINS_EVERY, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 # The Okabe-Ito palette: told apart by colour-blind people.
-BLUE, ORANGE, RED, SKY, PINK, GREEN, INK = (
-    "#0072b2",
-    "#e69f00",
-    "#d55e00",
-    "#56b4e9",
-    "#cc79a7",
-    "#009e73",
-    "#222222",
-)
+BLUE, ORANGE, RED, SKY = "#0072b2", "#e69f00", "#d55e00", "#56b4e9"
+PINK, GREEN, INK, GREY = "#cc79a7", "#009e73", "#222222", "#777777"
+HEIGHT_INCHES = 8.5
+"""Of one target's three panels."""
 
 
-def save_figure(story: RunStory, path: Path) -> None:
-    """Draws the run.  Raises `ValueError` if the file cannot be written."""
+def save_figure(stories: Sequence[RunStory], answer: Answer, path: Path) -> None:
+    """Draws the run, targets below each other.  Raises `ValueError` if the file cannot be written."""
     from matplotlib import rc_context  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    line = timeline_of(story)
-    figure = Figure(figsize=(11, 8.5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(11, HEIGHT_INCHES * len(stories)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{story.result.trace.source}: {story.answer.headline()}", fontsize=11, parse_math=False)
-    load, workers, waits = figure.subplots(3, 1, sharex=True)
+    source = stories[0].result.trace.source
+    figure.suptitle(f"{source}: {answer.headline()}", fontsize=11, parse_math=False)
+    for part, story in zip(figure.subfigures(len(stories), squeeze=False)[:, 0], stories, strict=True):
+        _draw(part, story)
+    # Without a date, and with names that are not drawn by lot, the same run draws the same bytes.
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    try:
+        with rc_context({"svg.hashsalt": "run"}):
+            figure.savefig(path, metadata=undated)
+    except OSError as error:
+        raise ValueError(f"plot: {path} cannot be written: {error.strerror}") from None
+
+
+def _draw(part: SubFigure, story: RunStory) -> None:
+    line = timeline_of(story)
+    load, workers, waits = part.subplots(3, 1, sharex=True)
+    if story.name:
+        part.suptitle(story.name, fontsize=11, parse_math=False)
     _draw_load(load, line)
     _draw_workers(workers, line)
     _draw_waits(waits, line, story)
@@ -48,13 +61,6 @@ def save_figure(story: RunStory, path: Path) -> None:
     waits.set_xlim(line.starts_at, line.ends_at)
     begins = datetime.fromtimestamp(line.starts_at, UTC)
     waits.set_xlabel(f"time (UTC), from {begins:%-d %B %Y %H:%M}")
-    # Without a date, and with names that are not drawn by lot, the same run draws the same bytes.
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    try:
-        with rc_context({"svg.hashsalt": "run"}):
-            figure.savefig(path, metadata=undated)
-    except OSError as error:
-        raise ValueError(f"plot: {path} cannot be written: {error.strerror}") from None
 
 
 def _edges(line: Timeline, every: int = 1) -> FloatArray:
@@ -86,7 +92,7 @@ def _draw_waits(axes: Axes, line: Timeline, story: RunStory) -> None:
     p50, p95 = line.waits.quantiles
     axes.stairs(scales.log_wait(np.nan_to_num(p50)), edges, fill=True, color=SKY, label="half at most")
     for seconds, color, width, label in (
-        (line.waits.highest, "#777777", 1.0, "longest"),
+        (line.waits.highest, GREY, 1.0, "longest"),
         (p95, RED, 1.5, "95 % at most"),
     ):
         axes.hlines(
