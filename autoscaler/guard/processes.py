@@ -1,9 +1,10 @@
 """What a Celery worker holds, seen from beside it in one process namespace (`pidMode: task`).
 
-Celery keeps a pool of processes, each named `[celeryd: NODE:ForkPoolWorker-N]`; for every task that it runs
-Airflow starts a child of such a process (2.x: `airflow task supervisor`, 3.x: `airflow worker -- ID`), and
-one without a child is idle.  A task that began and ended between two looks leaves a trace too: the page
-faults of a process's children are added to its own count when they are gone.
+Celery keeps a pool of processes, each named `[celeryd: NODE:ForkPoolWorker-N]`; since Airflow 3.3 one that
+has run a task stays named `airflow supervisor: ID`.  For every task Airflow starts a child of such a process
+(2.x: `airflow task supervisor`, 3.x: `airflow worker -- ID`), so one without a child is idle.  A task that
+began and ended between two looks leaves a trace too: the page faults of a process's children are added to its
+own count when they are gone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from autoscaler.guard.keeper import Work
 from policies.model import Unavailable
 
-POOL = r"ForkPoolWorker-\d+"
+POOL = r"ForkPoolWorker-\d+\]|^airflow supervisor: "
 MOST_TITLE = 4096
 
 # Positions after the name in /proc/PID/stat (proc(5), there counted from 1 and with the name: 4, 11, 13).

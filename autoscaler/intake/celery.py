@@ -58,23 +58,16 @@ class CeleryIntake:
             Question("reserved", replies.count, nodes, len(names)),
             Question("active", replies.count, nodes, len(names), {"safe": True}),
         ]
-        consumed, reserved, active = await self._ask(questions)
+        answers = await self._ask(questions)
         said: dict[str, WorkerIntake] = {}
+        missing: dict[str, str] = {}
         for worker, each in names.items():
-            node = node_of(each, consumed.by_node.keys() | reserved.by_node.keys() | active.by_node.keys())
-            if node is None or not all(node in answers.by_node for answers in (consumed, reserved, active)):
-                continue
-            queues, waiting, running = (answers.by_node[node] for answers in (consumed, reserved, active))
-            assert isinstance(queues, frozenset)
-            assert isinstance(waiting, int)
-            assert isinstance(running, int)
-            said[worker] = WorkerIntake(running, waiting, queues)
-            self._nodes[worker] = node
-        missing = {
-            worker: _why(each, (consumed, reserved, active))
-            for worker, each in names.items()
-            if worker not in said
-        }
+            node = node_of(each, {node for given in answers for node in given.by_node})
+            word = None if node is None else _said(node, answers)
+            if node is None or word is None:
+                missing[worker] = _why(each, answers)
+            else:
+                said[worker], self._nodes[worker] = word, node
         self._remember(said, workers)
         if missing:
             named = dict(list(missing.items())[:MOST_NAMED])
@@ -156,6 +149,14 @@ class CeleryIntake:
         except TimeoutError:
             place = self.remote.broker.place
             raise IntakeError(f"{place}: no answer within {self.deadline_seconds:g} s") from None
+
+
+def _said(node: str, answers: Sequence[Answers]) -> WorkerIntake | None:
+    """What a node said to the three questions of a look; None: not to all."""
+    match [each.by_node.get(node) for each in answers]:
+        case [frozenset() as queues, int(reserved), int(active)]:
+            return WorkerIntake(active, reserved, queues)
+    return None
 
 
 def _orders(

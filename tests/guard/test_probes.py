@@ -66,6 +66,15 @@ async def test_each_child_of_a_pool_process_is_a_task(proc, title):
     assert await Processes(folder=proc.folder).look() == Work(2)
 
 
+async def test_a_pool_process_is_known_by_what_airflow_calls_it_after_its_first_task(proc):
+    """Airflow 3.3 leaves the name of the last task on it."""
+    proc.has(11, 10, "airflow supervisor: 01a1f9de-659c-7f09-8df2-beb93d53da99")
+    proc.has(12, 10, "airflow supervisor: 01a1f9de-659b-77d6-8694-9039ab0b4739")
+    assert await Processes(folder=proc.folder).look() == Work(0)
+    proc.has(30, 12, "airflow worker -- 01a1f9de-659b-77d6-8694-9039ab0b4740")
+    assert await Processes(folder=proc.folder).look() == Work(1)
+
+
 async def test_a_task_that_came_and_went_between_two_looks_was_work(proc):
     probe = Processes(folder=proc.folder)
     await probe.look()

@@ -11,7 +11,7 @@ from autoscaler.core.agreement import WorkerIntake
 from autoscaler.guard.agent import Agent
 from autoscaler.guard.intake import leased_intake
 from autoscaler.guard.keeper import Rules, Work
-from autoscaler.guard.overhear import MOST_BYTES, Command, Heard, understood
+from autoscaler.guard.overhear import MOST_BYTES, SILENT_SECONDS, Command, Heard, understood
 from autoscaler.guard.run import Guard
 from autoscaler.intake.broker import broker_of
 from autoscaler.intake.celery import CeleryIntake
@@ -125,6 +125,20 @@ async def test_a_stop_that_is_renewed_stays(scene):
     await scene.until(lambda: not scene.leased.leases.said_at)
     await scene.worker_says(IDLE)
     assert scene.guard.seen.resumptions == 0
+
+
+async def test_a_guard_that_had_lost_the_broker_gives_the_stop_a_whole_lease(scene):
+    """A renewal may have been said while nobody listened."""
+    await scene.stop()
+    scene.ahead_seconds += 0.9 * LEASE_SECONDS
+    said_at = scene.leased.leases.said_at["default"]
+    scene.leased._overhearing._silent_seconds = SILENT_SECONDS  # so long that it connects anew
+    await scene.until(lambda: scene.leased.leases.said_at["default"] > said_at)
+    scene.ahead_seconds += 0.9 * LEASE_SECONDS
+    await scene.looks_twice()
+    await scene.worker_says(STOPPED)
+    scene.ahead_seconds += 0.1 * LEASE_SECONDS
+    await scene.worker_says(IDLE)
 
 
 async def test_a_guard_that_was_restarted_finds_the_stop_and_gives_it_a_whole_lease(scene, broker):
