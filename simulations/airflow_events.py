@@ -7,30 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulations import airflow_scheduler, airflow_slots, airflow_state
+import numpy as np
+
+from simulations import airflow_runs, airflow_scheduler, airflow_slots, airflow_state
+from simulations.airflow_runs import leave_run, make_ready
 from simulations.airflow_scheduler import (
     give_back,
-    leave_run,
     loop,
     make_eligible,
-    make_ready,
     reschedule,
 )
-from simulations.airflow_slots import drop_head, free_slots, join, leave, run, stand_in_line, start_all
+from simulations.airflow_slots import drop_head, free_slots, join, run, stand_in_line, start_all
 from simulations.airflow_state import (
     ARRIVED,
     ARRIVES_AT,
     BUSY,
-    CONSUMING,
     ENDS,
     FAILED_TASKS,
     HEAD,
-    HEARTBEAT_TIMEOUT,
-    KILLED_TASKS,
     KIND,
     LEFT,
     LOOP_AT,
-    LOST_SLOT_QUANTA,
     NEVER,
     NOBODY,
     NOTICED,
@@ -62,7 +59,6 @@ from simulations.airflow_state import (
     Arrays,
     line_of,
     luck_of,
-    make_heap,
     of,
     plan,
     take_first,
@@ -70,7 +66,7 @@ from simulations.airflow_state import (
 )
 from simulations.linked import all_borrowed, door, part
 
-_PARTS = (airflow_state, airflow_scheduler, airflow_slots)
+PARTS = (airflow_state, airflow_runs, airflow_scheduler, airflow_slots)
 
 
 @part
@@ -101,6 +97,7 @@ def _end(at: int, task: int, a: Arrays) -> None:
 def _fail(at: int, task: int, a: Arrays) -> None:
     """A task will not be tried again: whatever waits for it, however far below, never runs."""
     a.state[FAILED_TASKS] += 1
+    a.outcome[STARTED_AT, task] = np.nan
     a.state[UNFINISHED] -= 1
     leave_run(at, task, a)
     if not len(a.waits_for):
@@ -121,7 +118,7 @@ def _fail(at: int, task: int, a: Arrays) -> None:
 
 
 @part
-def _notice(at: int, task: int, a: Arrays) -> None:
+def notice(at: int, task: int, a: Arrays) -> None:
     """Airflow finds out that a task died with its worker."""
     a.lines[RUNNING_SLOTS, line_of(task, a)] -= a.slots[task]
     give_back(at, task, a)
@@ -166,7 +163,7 @@ def _happen(at: int, what: int, a: Arrays) -> None:
     elif kind == RELEASED:
         free_slots(number, a)
     elif kind == NOTICED:
-        _notice(at, number, a)
+        notice(at, number, a)
     else:
         line, worker = number >> WORKER_BITS, number & ((1 << WORKER_BITS) - 1)
         if not a.workers[STOPPED, line, worker]:
@@ -176,7 +173,7 @@ def _happen(at: int, what: int, a: Arrays) -> None:
 
 
 @part
-def _planned(at: int, before: int, a: Arrays) -> bool:
+def planned(at: int, before: int, a: Arrays) -> bool:
     """Whether the next event on the agenda is one of this instant, and of a kind before this one."""
     return bool(a.state[PLANNED] > 0 and a.agenda[0, 0] == at and a.agenda[0, 1] < before)
 
@@ -186,11 +183,11 @@ def _get_ready(at: int, a: Arrays) -> None:
     """All tasks that are ready at this instant, by row; then those that a loop can see from now on."""
     state = a.state
     while True:
-        planned = _planned(at, READY + KIND, a)
+        due = planned(at, READY + KIND, a)
         arrives = state[ARRIVES_AT] == at
-        if not (planned or arrives):
+        if not (due or arrives):
             break
-        if arrives and not (planned and a.agenda[0, 1] - READY < a.order[state[ARRIVED]]):
+        if arrives and not (due and a.agenda[0, 1] - READY < a.order[state[ARRIVED]]):
             task = wide(a.order[state[ARRIVED]])
             state[ARRIVED] += 1
             state[ARRIVES_AT] = NEVER
@@ -200,7 +197,7 @@ def _get_ready(at: int, a: Arrays) -> None:
             task = a.agenda[0, 1] - READY
             take_first(a)
         make_ready(at, task, a)
-    while _planned(at, NEVER, a):
+    while planned(at, NEVER, a):
         task = a.agenda[0, 1] & (KIND - 1)
         take_first(a)
         make_eligible(at, task, a)
@@ -216,7 +213,7 @@ def _next_due(a: Arrays) -> int:
     return at  # type: ignore[no-any-return]
 
 
-@door(*_PARTS)
+@door(*PARTS)
 def advance(until: int, starts_at: float, *arrays: Any) -> int:
     """Lets everything happen that is due up to and including `until`.  When the next thing is due.
 
@@ -232,7 +229,7 @@ def advance(until: int, starts_at: float, *arrays: Any) -> int:
         state[OPENED_AT] = NEVER
         if state[TIMES_OUT_AT] == at:
             _time_out(at, starts_at, a)
-        while _planned(at, READY, a):
+        while planned(at, READY, a):
             what = a.agenda[0, 1]
             take_first(a)
             _happen(at, what, a)
@@ -241,62 +238,3 @@ def advance(until: int, starts_at: float, *arrays: Any) -> int:
             loop(at, now, a)
         stand_in_line(a)
         start_all(at, now, a)
-
-
-@door(*_PARTS)
-def schedule(at: int, what: int, *arrays: Any) -> None:
-    """Puts an event on the agenda."""
-    plan(at, what, all_borrowed(Arrays(*arrays)))
-
-
-@door(*_PARTS)
-def stop(line: int, worker: int, at: int, starts_at: float, *arrays: Any) -> None:
-    """Loses what a worker runs or is about to run."""
-    a = all_borrowed(Arrays(*arrays))
-    leave(line, worker, a)
-    state, agenda, kept, count = a.state, a.agenda, 0, a.state[PLANNED]
-    for place in range(count):
-        what = agenda[place, 1]
-        kind, task = what & -KIND, what & (KIND - 1)
-        held = kind in (STARTS, ENDS, RELEASED) and a.slots[task] > 0
-        if held and a.worker[task] == worker and line_of(task, a) == line:
-            if kind == ENDS:
-                # Nothing else moves meanwhile: the lost ones stand where they are until the second pass.
-                agenda[place, 1] = task + NOTICED
-                agenda[place, 0] = at + state[HEARTBEAT_TIMEOUT]
-                _lose(at, starts_at, task, a)
-            else:
-                continue
-        agenda[kept, 0], agenda[kept, 1] = agenda[place, 0], agenda[place, 1]
-        kept += 1
-    state[PLANNED] = kept
-    make_heap(a)
-    a.workers[BUSY, line, worker] = 0
-    while state[HEARTBEAT_TIMEOUT] == 0 and _planned(at, NOTICED + KIND, a) and agenda[0, 1] >= NOTICED:
-        task = agenda[0, 1] - NOTICED
-        take_first(a)
-        _notice(at, task, a)
-
-
-@part
-def _lose(at: int, starts_at: float, task: int, a: Arrays) -> None:
-    """Until it is noticed, a lost task counts as running."""
-    width, line = a.slots[task], line_of(task, a)
-    started = int((a.outcome[STARTED_AT, task] - starts_at) * QUANTA_PER_SECOND)
-    if started > at:
-        a.lines[QUEUED, line] -= width
-        a.lines[RUNNING_SLOTS, line] += width
-    a.state[KILLED_TASKS] += 1
-    a.state[LOST_SLOT_QUANTA] += max(at - started, 0) * width
-
-
-@door(*_PARTS)
-def take_tasks(line: int, worker: int, consuming: int, *arrays: Any) -> None:
-    """Opens or closes a worker's intake."""
-    a = all_borrowed(Arrays(*arrays))
-    if consuming and not a.workers[CONSUMING, line, worker]:
-        a.workers[CONSUMING, line, worker] = 1
-        join(line, worker, a)
-    elif not consuming:
-        a.workers[CONSUMING, line, worker] = 0
-        leave(line, worker, a)

@@ -34,6 +34,7 @@ from math import ceil, floor
 import numpy as np
 
 from policies.model import FloatArray, IntArray
+from simulations import airflow_changes as changes
 from simulations import airflow_events as events
 from simulations import airflow_state as places
 from simulations.airflow import Airflow
@@ -104,7 +105,7 @@ class AirflowKernel:
 
     @property
     def started_at(self) -> FloatArray:
-        """When each task started, the last try; NaN: never."""
+        """When each task started, the last try; NaN: never, or it failed."""
         return self._outcome(places.STARTED_AT)
 
     @property
@@ -215,12 +216,12 @@ class AirflowLine:
         workers[places.FRESH, self._number, worker] = 1
         at = kernel._instant(ready_at)  # noqa: SLF001
         what = places.WORKER_READY + (self._number << places.WORKER_BITS) + worker
-        events.schedule(at, what, *self._arrays)
+        changes.schedule(at, what, *self._arrays)
         kernel._due_at = min(kernel._due_at, at)  # noqa: SLF001
         return worker
 
     def take_tasks(self, worker: int, *, consuming: bool) -> None:
-        events.take_tasks(self._number, worker, int(consuming), *self._arrays)
+        changes.take_tasks(self._number, worker, int(consuming), *self._arrays)
         if consuming:
             self._look_now()
 
@@ -232,7 +233,7 @@ class AirflowLine:
         arrays.lines[places.RUNNING_WORKERS, line] -= workers[places.RUNNING, line, worker]
         workers[places.RUNNING, line, worker], workers[places.STOPPED, line, worker] = 0, 1
         at = kernel._instant(self.now)  # noqa: SLF001
-        events.stop(line, worker, at, kernel._starts_at, *arrays)  # noqa: SLF001
+        changes.stop(line, worker, at, kernel._starts_at, *arrays)  # noqa: SLF001
         self._look_now()
         kernel._read()  # noqa: SLF001
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import FloatArray, IntArray
 from simulations import airflow_state as places
-from simulations.airflow import Airflow, Limit, QueueOrder, WorkerChoice, limit_of
+from simulations.airflow import Airflow, QueueOrder, WorkerChoice
+from simulations.airflow_limits import UNLIMITED, limits_of, named, runs_of
 from simulations.airflow_state import NEVER, NOBODY, Arrays, NumberArray
 from simulations.parents import children_of
 from simulations.trace import QUANTA_PER_SECOND, Trace, is_constant
 
-UNLIMITED = 2**60
 _CHOICES = {
     WorkerChoice.ROTATION: places.ROTATION,
     WorkerChoice.FIRST_FIT: places.FIRST_FIT,
@@ -65,25 +65,12 @@ def luck_of(airflow: Airflow, tasks: int, seed: int) -> Luck:
     )
 
 
-class _Limits(NamedTuple):
-    limits: NumberArray
-    classes: IntArray
-    pools: IntArray
-    owners: IntArray
-
-
-class _Runs(NamedTuple):
-    run: NumberArray
-    runs: IntArray
-    dags: IntArray
-
-
 def arrays_of(trace: Trace, airflow: Airflow, lines: Sequence[LineSpec], luck: Luck) -> Arrays:
     """The arrays before the first event, for no workers."""
     tasks = len(trace)
     roots, first_child, children, waits_for = _edges(trace)
     queue, queues, line_rows = _queues(trace, lines)
-    limits, runs = _limits(trace, airflow), _runs(trace, airflow)
+    limits, runs = limits_of(trace, airflow), runs_of(trace, airflow)
     outcome = np.full((4, tasks), np.nan)
     outcome[places.WAITED] = 0.0
     counted = airflow.retries is not None or airflow.queued_timeout_seconds is not None
@@ -224,8 +211,7 @@ def _rank(trace: Trace, airflow: Airflow) -> NumberArray:
     if not is_constant(trace.run):
         first = np.full(len(trace.runs), np.inf)
         np.minimum.at(first, trace.run, start)
-        named = np.array([bool(name) for name in trace.runs])
-        start = np.where(named[trace.run], first[trace.run], start)
+        start = np.where(named(trace.runs)[trace.run], first[trace.run], start)
     if is_constant(trace.priority):
         if np.all(start[1:] >= start[:-1]):
             return nothing
@@ -235,80 +221,6 @@ def _rank(trace: Trace, airflow: Airflow) -> NumberArray:
     rank = np.empty(len(trace), dtype=np.int32)
     rank[order] = np.arange(len(trace), dtype=np.int32)
     return rank
-
-
-def _limits(trace: Trace, airflow: Airflow) -> _Limits:
-    """Tasks with the same pool, pool slots and owner are one class."""
-    tasks = len(trace)
-    open_slots = [_open(None if airflow.pools is None else airflow.pools.get(p)) for p in trace.pools]
-    limited = np.array([slots < UNLIMITED for slots in open_slots])
-    owner, open_tasks = _owners(trace, airflow)
-    if not limited.any() and not len(open_tasks):
-        classes = _rows(np.zeros((6, 1), dtype=np.int64), POOL=NOBODY, OWNER=NOBODY, ROOT=NOBODY)
-        return _Limits(np.zeros(1, dtype=np.int32), classes, _rows_of([]), _rows_of([]))
-    in_pool = limited[trace.pool]
-    pool = np.where(in_pool, trace.pool, NOBODY).astype(np.int64)
-    width = np.where(in_pool, trace.pool_slots, 0).astype(np.int64)
-    owners = np.full(tasks, NOBODY, dtype=np.int64) if owner is None else owner.astype(np.int64)
-    kinds, number = np.unique(np.stack((pool, width, owners)), axis=1, return_inverse=True)
-    classes = np.zeros((6, kinds.shape[1]), dtype=np.int64)
-    classes[[places.POOL, places.WIDTH, places.OWNER]] = kinds
-    classes[places.ROOT] = NOBODY
-    return _Limits(number.reshape(-1).astype(np.int32), classes, _rows_of(open_slots), _rows_of(open_tasks))
-
-
-def _owners(trace: Trace, airflow: Airflow) -> tuple[NDArray[Any] | None, list[int]]:
-    """(DAG or run by task, how many of its tasks may be active): of those that are limited."""
-    if airflow.max_active_tasks is None:
-        return None, []
-    by_dag = np.array([_open(limit_of(airflow.max_active_tasks, name)) for name in trace.dags])
-    limited = by_dag[trace.dag] < UNLIMITED
-    if not airflow.max_active_tasks_per_run:
-        return np.where(limited, trace.dag, NOBODY), by_dag.tolist()
-    named = np.array([bool(name) for name in trace.runs])
-    open_tasks = np.full(len(trace.runs), UNLIMITED)
-    limited &= named[trace.run]
-    open_tasks[trace.run[limited]] = by_dag[trace.dag[limited]]
-    return np.where(limited, trace.run, NOBODY), open_tasks.tolist()
-
-
-def _runs(trace: Trace, airflow: Airflow) -> _Runs:
-    """Runs of DAGs whose active runs are limited; empty if none is."""
-    limit: Limit = airflow.max_active_runs
-    by_dag = np.array([_open(limit_of(limit, name)) for name in trace.dags])
-    if limit is None or not (by_dag < UNLIMITED).any():
-        return _Runs(
-            np.empty(0, dtype=np.int32),
-            np.zeros((5, 0), dtype=np.int64),
-            np.zeros((3, 0), dtype=np.int64),
-        )
-    named = np.array([bool(name) for name in trace.runs])
-    kept = named[trace.run] & (by_dag[trace.dag] < UNLIMITED)
-    run = np.where(kept, trace.run, NOBODY).astype(np.int32)
-    rows = np.zeros((5, len(trace.runs)), dtype=np.int64)
-    rows[places.LEFT_TASKS] = np.bincount(run[kept], minlength=len(trace.runs))
-    # The DAG of the run's first row.
-    rows[places.DAG, trace.run[::-1]] = trace.dag[::-1]
-    rows[places.FIRST_HELD] = rows[places.NEXT_WAITING] = NOBODY
-    dags = np.full((3, len(trace.dags)), NOBODY, dtype=np.int64)
-    dags[places.OPEN_RUNS] = by_dag
-    return _Runs(run, rows, dags)
-
-
-def _open(limit: int | None) -> int:
-    return UNLIMITED if limit is None or limit < 0 else limit
-
-
-def _rows_of(open_now: Sequence[int]) -> IntArray:
-    rows = np.full((2, len(open_now)), NOBODY, dtype=np.int64)
-    rows[places.OPEN] = open_now
-    return rows
-
-
-def _rows(rows: IntArray, **values: int) -> IntArray:
-    for name, value in values.items():
-        rows[getattr(places, name)] = value
-    return rows
 
 
 def _plain(column: NDArray[Any], dtype: type) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,9 @@ class _Texts(Sequence[str]):
 
     def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one text at a time
         return str(self._texts[int(row)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
 
 
 class _KeysInFile(Sequence[str]):

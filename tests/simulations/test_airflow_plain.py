@@ -65,7 +65,7 @@ class Pair:
             assert np.array_equal(ours, theirs, equal_nan=True), name
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), tail=st.sampled_from([0.0, 0.75]), retry=st.sampled_from([0.0, 2.5]))
 def test_any_fleet_over_any_small_trace(data, tail, retry):
     """Launches, stops that kill, closed intakes, ties everywhere: nobody can tell the two apart."""
