@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from autoscaler.fleets.ecs.hosts import SHORT_CONTAINER_ID
-
+SHORT_CONTAINER_ID = 12
 MOST_BYTES = 1024 * 1024
 SECONDS = 3.0
 
@@ -23,7 +22,8 @@ def own_hosts(metadata_url: str | None) -> tuple[str, ...]:
     names = [socket.gethostname(), socket.getfqdn()]
     if metadata_url:
         names += _described(_task(metadata_url))
-    return tuple(dict.fromkeys(name for name in names if name))
+    # Every machine calls itself localhost: as a worker's name that would be everybody's.
+    return tuple(dict.fromkeys(name for name in names if name and not name.startswith("localhost")))
 
 
 def _task(url: str) -> Mapping[str, Any]:
@@ -43,15 +43,22 @@ def _task(url: str) -> Mapping[str, Any]:
 
 def _described(task: Mapping[str, Any]) -> list[str]:
     """Form: Amazon ECS task metadata endpoint version 4 for Fargate."""
-    names = [str(task.get("TaskARN", "")).rpartition("/")[2]]
+    names = [_text(task, "TaskARN").rpartition("/")[2]]
     for container in _mappings(task.get("Containers")):
-        identity = str(container.get("DockerId", ""))
+        identity = _text(container, "DockerId")
         names += [identity, identity[:SHORT_CONTAINER_ID]]
         for network in _mappings(container.get("Networks")):
-            names.append(str(network.get("PrivateDNSName", "")))
+            names.append(_text(network, "PrivateDNSName"))
             addresses = network.get("IPv4Addresses")
-            names += [str(each) for each in addresses] if isinstance(addresses, list) else []
+            names += (
+                [each for each in addresses if isinstance(each, str)] if isinstance(addresses, list) else []
+            )
     return names
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:

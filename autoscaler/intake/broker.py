@@ -73,7 +73,8 @@ def _parsed(url: str) -> tuple[str, frozenset[str]]:
     scheme = url.partition("://")[0].lower()
     if scheme == "sqs":
         raise IntakeError(
-            "an SQS broker has no remote control: run `autoscaler guard` beside each worker instead"
+            "an SQS broker has no remote control: leave its URL out, and run `autoscaler guard` beside each "
+            "worker"
         )
     unreadable = IntakeError(
         f"the broker URL cannot be parsed: {_EXPECTED}, with special characters of the password "

@@ -29,6 +29,8 @@ class AgentServer:
         self.silence = threading.Event()
         """While it is clear nobody gets an answer."""
         self.silence.set()
+        self.pages: dict[str, object] = {}
+        """Other documents that it serves, by path."""
         self.url = ""
 
     @property
@@ -37,6 +39,8 @@ class AgentServer:
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, object]:
         self.silence.wait(30)
+        if path in self.pages:
+            return 200, self.pages[path]
         if path != PATH:
             return 404, b"404 page not found"
         document = json.loads(body or b"{}")
