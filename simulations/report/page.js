@@ -6,7 +6,7 @@ function zoomable(root) {
   const reading = root.querySelector(".reading");
   const advice = reading.textContent;
   const FEWEST_BINS = 8;
-  const ROOM_FOR_LABEL_PIXELS = 90;
+  const ROOM_FOR_LABEL_PIXELS = 70;
   const LEVELS = 4;
   const DAY = 86400;
   const MONDAY = 4 * DAY; // 1970-01-05

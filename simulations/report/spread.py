@@ -10,7 +10,7 @@ from simulations.run import Result
 from simulations.slo import Slo
 from simulations.waits import Waits, of_ended
 from simulations.waits_table import NAMELESS, ROWS_SHOWN, TITLES, groups_of, waits_of
-from simulations.words import share, span
+from simulations.words import count, share, span
 
 LIMITS_SECONDS = (1.0, 10.0, 60.0, 300.0, 1800.0)
 LABELS = ("under 1 s", "to 10 s", "to 1 min", "to 5 min", "to 30 min", "longer")
@@ -64,10 +64,10 @@ def _row(waits: Waits, nameless: str, counts: IntArray) -> Markup:
 
 def _bar(counts: IntArray, tasks: int) -> Markup:
     parts, at = [], 0.0
-    for place, count in enumerate(counts.tolist()):
-        width = 100 * count / tasks
-        if count:
-            name = f"{LABELS[place]}: {count:,} tasks, {share(count, tasks)}"
+    for place, number in enumerate(counts.tolist()):
+        width = 100 * number / tasks
+        if number:
+            name = f"{LABELS[place]}: {count(number, 'task')}, {share(number, tasks)}"
             ends = {"x": f"{at:.3f}%", "width": f"{width:.3f}%"}
             parts.append(tag("rect", tag("title", name), y=0, height=14, class_=f"span{place}", **ends))
         at += width

@@ -96,6 +96,7 @@ def test_very_many_settings_are_thinned_but_for_the_front():
     points = text.count("<title>")
     assert 200 < points <= MOST_POINTS + 202
     assert text.count("<title>front") == 200
+    assert "<title>the one: $700.00" in text
     assert "the one (chosen)" in text
     assert "160 more are on the front" in text
     assert len(text) < 500_000

@@ -1,0 +1,60 @@
+"""Who waited and when: the bars, the tables and the heat maps, worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from simulations import slo
+from simulations.report.heat_map import heat_maps
+from simulations.report.spread import spread
+from simulations.report.timeline import timeline
+from simulations.run import simulate
+from simulations.trace import MONDAY, trace_of
+from tests.simulations.report.pages import Parsed
+from tests.simulations.worlds import controller, service
+
+HOUR = 3600.0
+
+
+def waited(waits, **columns):
+    """A run in which tasks waited so long, whatever it was."""
+    trace = trace_of(np.zeros(len(waits)), np.ones(len(waits)), **columns)
+    result = simulate(trace, controller(99, 1, 1), service(99), 1)
+    return replace(result, waited_seconds=np.array(waits, dtype=float))
+
+
+def test_each_queue_has_a_bar_of_its_own_waits():
+    """Who waited longest together comes first; a limit itself belongs to the longer span."""
+    result = waited([0, 0.5, 1, 9, 2000, 30], queue=[0, 0, 0, 0, 1, 1], queues=("short", "long"))
+    parsed = Parsed(spread(result, "queue", slo.parse("p95 wait < 9s")))
+    assert parsed.text("th")[-2:] == ["long", "short"]
+    assert parsed.text("title") == [
+        "to 1 min: 1 task, 50.0 %",
+        "longer: 1 task, 50.0 %",
+        "under 1 s: 2 tasks, 50.0 %",
+        "to 10 s: 2 tasks, 50.0 %",
+    ]
+    assert "2 (100 %)" in parsed.text("td")
+    assert "1 (25.0 %)" in parsed.text("td")
+    widths = [float(value.rstrip("%")) for tag, name, value in parsed.attributes
+              if (tag, name) == ("rect", "width") and value.endswith("%")]  # fmt: skip
+    assert widths == [50.0] * 4
+
+
+def test_the_week_s_cells_are_hours_of_the_weekday():
+    """Three tasks on Monday at 01, one on Tuesday at 02: per hour, their waits, and the fleet's size."""
+    trace = trace_of([HOUR, HOUR + 1, HOUR + 2, 26 * HOUR], [10.0] * 4, starts_at=MONDAY)
+    result = simulate(trace, controller(1, 1, 1), service(1), 1)
+    parsed = Parsed(heat_maps(result, timeline(result, [MONDAY], [1])))
+    shown = parsed.text("title")
+    rates, waits, fleet = (
+        [each for each in shown if each.startswith(cell)]
+        for cell in ("Mon 01:00-01:59 UTC: ", "Mon 01:00-01:59 UTC: ", "Tue 02:00-02:59 UTC: ")
+    )
+    assert rates[0].endswith(": 3")
+    assert waits[1].endswith(": 17.1 s"), "0, 9 and 18 s: 95 % of the way"
+    assert fleet[-1].endswith(": 1")
+    assert "Mon 05:00-05:59 UTC: 0" in shown, "an hour without a task, but not without a fleet"
+    assert not [each for each in shown if each.startswith("Wed")]
