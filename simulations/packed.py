@@ -44,4 +44,5 @@ def unpacked(columns: Columns, rest: Rest) -> Trace:
     """The trace, with the columns as they are given: the compiled kernel wants plain, writable arrays."""
     trace: Trace = pickle.loads(rest.pickled)  # noqa: S301 - our own
     constant = {name: np.broadcast_to(getattr(trace, name), rest.tasks) for name in rest.constant}
-    return replace(trace, **dict[str, Any](columns), **constant)
+    given: dict[str, Any] = {**columns, **constant}
+    return replace(trace, **given)

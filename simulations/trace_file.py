@@ -6,13 +6,13 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from policies.model import FloatArray, IntArray
 from simulations.trace import DEFAULT_POOL, CodeArray, Trace, TraceError, refuse, trace_of
+from simulations.trace_place import Opened, TracePlace, opened
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,21 +46,20 @@ class _Texts(Sequence[str]):
 class _KeysInFile(Sequence[str]):
     """Task keys that are read when asked for."""
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self._path, self._rows = path, rows
+    def __init__(self, file: Opened, rows: int) -> None:
+        self._file, self._rows = file, rows
 
     def __len__(self) -> int:
         return self._rows
 
     def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one key at a time
-        import polars as pl  # noqa: PLC0415
 
         place = range(self._rows)[int(row)]
-        return str(pl.scan_parquet(self._path).select("task_key").slice(place, 1).collect().item())
+        return str(_scanned(self._file).select("task_key").slice(place, 1).collect().item())
 
 
-def read_trace(path: Path) -> Trace:
-    """The trace of a `.parquet`, `.csv` or `.csv.gz` file.
+def read_trace(place: TracePlace) -> Trace:
+    """The trace of a `.parquet`, `.csv` or `.csv.gz` file, of this machine or in S3.
 
     Columns: `task_key`, `queued_at` (seconds from the trace's start, Unix seconds, or timestamps; UTC
     unless they say otherwise), `duration_s`, and optionally `slots`, `queue`, `parents` (`;`-joined
@@ -69,11 +68,13 @@ def read_trace(path: Path) -> Trace:
     column means its default.  Other columns are not used.
     Rows are counted from 1, the header not included.  Raises `TraceError`.
     """
-    source = path.name
-    frame = _frame(path)
+    if not place.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
+        raise TraceError(f"{place}: expected a file named .parquet, .csv or .csv.gz")
+    file = opened(place)
+    source, frame = file.name, _frame(file)
     if not frame.height:
         raise TraceError(f"{source}: holds no task; expected one row a task")
-    keys = _keys(path, frame)
+    keys = _keys(file, frame)
     queued, starts_at = _instants(source, frame["queued_at"])
     optional: dict[str, Any] = {}
     if starts_at is not None:
@@ -111,41 +112,43 @@ def _airflow_columns(source: str, frame: pl.DataFrame) -> dict[str, Any]:
     return columns
 
 
-def _frame(path: Path) -> pl.DataFrame:
+def _frame(file: Opened) -> pl.DataFrame:
     """The used columns as they are in the file; text where it is CSV."""
     import polars as pl  # noqa: PLC0415 - heavy, and only needed where a file is read
 
-    name = path.name.lower()
-    if not name.endswith((".parquet", ".csv", ".csv.gz")):
-        raise TraceError(f"{path}: expected a file named .parquet, .csv or .csv.gz")
-    if not path.is_file():
-        raise TraceError(f"{path}: there is no such file")
+    name = file.name.lower()
     try:
         if name.endswith(".parquet"):
-            return _parquet(path)
-        content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+            return _parquet(file)
+        content = gzip.decompress(file.content()) if name.endswith(".gz") else file.content()
         frame = pl.read_csv(content, infer_schema=False)
     except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
         kind = "Parquet" if name.endswith(".parquet") else "CSV"
         first_line = str(error).strip().partition("\n")[0]
-        raise TraceError(f"{path.name}: not a whole {kind} file: {first_line}") from None
-    _check_columns(path.name, frame.columns)
+        raise TraceError(f"{file.name}: not a whole {kind} file: {first_line}") from None
+    _check_columns(file.name, frame.columns)
     return frame
 
 
-def _parquet(path: Path) -> pl.DataFrame:
+def _scanned(file: Opened) -> pl.LazyFrame:
+    import polars as pl  # noqa: PLC0415
+
+    return pl.scan_parquet(file.where, storage_options=file.options)
+
+
+def _parquet(file: Opened) -> pl.DataFrame:
     """The used columns; without the keys where they stay in the file."""
     import polars as pl  # noqa: PLC0415
 
-    types = pl.read_parquet_schema(path)
+    types = _scanned(file).collect_schema()
     there = [column for column in LOOKED_AT if column in types]
     if not set(REQUIRED) <= set(there):
-        _check_columns(path.name, list(types))
+        _check_columns(file.name, list(types))
     if types["task_key"] == pl.String and "parents" not in there:
-        rows: int = pl.scan_parquet(path).select(pl.len()).collect().item()
+        rows: int = _scanned(file).select(pl.len()).collect().item()
         if rows >= MANY_ROWS:
             there.remove("task_key")
-    return pl.read_parquet(path, columns=there)
+    return pl.read_parquet(file.where, columns=there, storage_options=file.options)
 
 
 def _check_columns(source: str, columns: Sequence[str]) -> None:
@@ -171,20 +174,20 @@ def _text(source: str, series: pl.Series) -> pl.Series:
     return series.cast(pl.String)
 
 
-def _keys(path: Path, frame: pl.DataFrame) -> Sequence[str]:
+def _keys(file: Opened, frame: pl.DataFrame) -> Sequence[str]:
     """The keys, none empty and none twice."""
     import polars as pl  # noqa: PLC0415
 
     if "task_key" in frame.columns:
-        keys = _text(path.name, frame["task_key"])
-        _check_keys(path.name, keys)
+        keys = _text(file.name, frame["task_key"])
+        _check_keys(file.name, keys)
         return _Texts(keys)
     key = pl.col("task_key")
-    told = pl.scan_parquet(path).select(hash=key.hash(), empty=key.fill_null("").str.len_bytes() == 0)
+    told = _scanned(file).select(hash=key.hash(), empty=key.fill_null("").str.len_bytes() == 0)
     seen = told.collect(engine="streaming")
     if seen["empty"].any() or not _all_differ(seen["hash"]):
-        _check_keys(path.name, pl.read_parquet(path, columns=["task_key"])["task_key"])
-    return _KeysInFile(path, frame.height)
+        _check_keys(file.name, _scanned(file).select(key).collect()["task_key"])
+    return _KeysInFile(file, frame.height)
 
 
 def _check_keys(source: str, keys: pl.Series) -> None:
