@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -24,12 +24,12 @@ def placed(
     if not slots_by_host:
         idle = replace(workers, busy_slots=np.zeros(len(workers)))
         return replace(capacity, workers=idle), Evidence(busy.measured_at)
-    slots = np.array([_slots(names, slots_by_host) for names in workers.hosts], dtype=float)
-    known = {name for names in workers.hosts for name in names}
-    unplaced = tuple(sorted(host for host in slots_by_host if host not in known))
+    held, hosts = slots_by_host.get, workers.hosts
+    # Most workers have one name, and there may be hundreds: no function is called for each of them.
+    slots = np.array(
+        [held(names[0], 0) if len(names) == 1 else sum(held(name, 0) for name in names) for names in hosts],
+        dtype=float,
+    )
+    unplaced = tuple(sorted(slots_by_host.keys() - set(chain.from_iterable(hosts))))
     placed_capacity = replace(capacity, workers=replace(workers, busy_slots=slots))
     return placed_capacity, Evidence(busy.measured_at, unplaced)
-
-
-def _slots(names: tuple[str, ...], slots_by_host: Mapping[str, int]) -> int:
-    return sum(slots_by_host.get(name, 0) for name in names)
