@@ -14,7 +14,7 @@ from policies.model import FloatArray
 from simulations.airflow import Airflow
 from simulations.held import held_of
 from simulations.price import Price
-from simulations.run import Result
+from simulations.run import Result, SimulationError
 from simulations.score import HOUR, Score
 from simulations.service import ServiceModel
 from simulations.sweeps import worst
@@ -25,12 +25,12 @@ CENTS = 1e-6
 """Dollars by which sums of floats may differ, as a share."""
 
 
-class CheckError(Exception):
+class CheckError(SimulationError):
     """An invariant is broken: the simulator is wrong, or its input was changed on the way."""
 
 
 class Checker:
-    """Follows one target's run: `look` at every tick, then `finish` and `bill`."""
+    """Follows one target's run: `look` at every tick, `conclude` in the end."""
 
     def __init__(self, trace: Trace, service: ServiceModel, airflow: Airflow | None = None) -> None:
         self._trace, self._slots_per_worker = trace, service.slots_per_worker
@@ -200,6 +200,13 @@ class Checker:
         if not least - CENTS <= figures.billed_worker_hours <= most + CENTS:
             billed = f"{figures.billed_worker_hours:g} worker-hours are billed"
             self._fail(result.finished_at, f"{billed}, but workers existed for {hours:g}")
+
+    def conclude(self, result: Result, figures: Score, price: Price) -> str:
+        """`finish` and `bill`, and what was checked in words.  Raises `CheckError`."""
+        self.finish(result)
+        self.bill(result, figures, price)
+        checked = f"{self.looks:,} ticks, {len(self._trace):,} tasks, {len(result.created_at):,} workers"
+        return f"checked: {checked}; no invariant is broken"
 
     def _name(self, task: int | np.integer) -> str:
         return repr(self._trace.keys[int(task)])

@@ -57,9 +57,9 @@ def test_an_honest_run_passes_every_check(airflow):
     fleet = replace(service(4, launch_seconds=40.0), launch=LaunchDelay(40.0, 0.3), reclaims_per_hour=2.0)
     checker = Checker(trace, fleet, airflow)
     result = simulate(trace, controller(4, 1, 12), fleet, 5, airflow=airflow, check=checker.look)
-    checker.finish(result)
     for price in (FARGATE, MWAA):
-        checker.bill(result, score(result, price), price)
+        said = checker.conclude(result, score(result, price), price)
+        assert said.startswith(f"checked: {result.ticks:,} ticks, 400 tasks, ")
     assert result.killed_tasks > 0
     assert checker.looks == result.ticks
 
