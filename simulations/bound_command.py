@@ -18,9 +18,10 @@ from simulations.price import parse
 from simulations.program import BoundError
 from simulations.run import SimulationError, simulate
 from simulations.score import score
-from simulations.service import LaunchDelay, ServiceModel
+from simulations.service import ServiceModel
 from simulations.trace import Trace, TraceError
 from simulations.trace_file import read_trace
+from simulations.world_file import plain_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,7 @@ def _run(options: Options, promise: Promise, policies: Sequence[str | Mapping[st
     if policies:
         print(f"seed {seed}", file=sys.stderr if options.as_json else sys.stdout, flush=True)
     minimum_seconds = parse(options.price).minimum_seconds
-    launch = LaunchDelay(options.launch, options.launch_spread)
-    service = ServiceModel(options.slots, launch, options.slot_tail, options.retry_delay)
+    service = plain_service(options.wanted, options.slots)
     trace = read_trace(options.trace)
     if options.queue is not None:
         trace = trace.of_queue(options.queue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from autoscaler.core.controller import Controller
 from simulations.price import Price
 from simulations.run import SimulationError, simulate
 from simulations.score import score
-from simulations.service import ServiceModel
 from simulations.slo import Slo
 from simulations.trace import Trace
+from simulations.world_file import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Trial:
 
     candidate: Candidate
     seed: int
-    service: ServiceModel
-    """Its slots per worker give way to the candidate's."""
+    scene: Scene
+    """Its service's slots per worker give way to the candidate's."""
     slo: Slo | None = None
 
 
@@ -82,17 +82,23 @@ def seeds_of(seed: int, runs: int) -> tuple[int, ...]:
 def tried(trace: Trace, trial: Trial) -> Outcome:
     """Makes the run.  A run that cannot end is an outcome, too."""
     candidate = trial.candidate
-    service = replace(trial.service, slots_per_worker=candidate.slots)
+    scene = trial.scene
     try:
         result = simulate(
-            trace, candidate.controller, service, trial.seed, tick_seconds=candidate.tick_seconds
+            trace,
+            candidate.controller,
+            scene.service_of(candidate.slots),
+            trial.seed,
+            tick_seconds=candidate.tick_seconds,
+            airflow=scene.airflow,
+            source=scene.source,
         )
     except SimulationError as error:
         return Outcome(candidate.key, trial.seed, {}, error=str(error))
     figures = score(result, candidate.price).as_dict()
     if trial.slo is None:
         return Outcome(candidate.key, trial.seed, figures)
-    waits = result.waited_seconds
+    waits = result.promised_waits
     margins = tuple(trial.slo.margins(trace.queued_at, waits))
     return Outcome(candidate.key, trial.seed, figures, trial.slo.value(waits), margins)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,20 @@ from rich.table import Table
 from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
-from autoscaler.core.record import encode_decision, encode_start
 from policies.catalog import build
 from policies.model import Decision, Observation
+from simulations.baked_in import baked_in
+from simulations.decision_log import decision_log
 from simulations.price import parse
 from simulations.promise import Promise, promise_of
 from simulations.run import SimulationError, simulate
 from simulations.score import Score, score
-from simulations.service import LaunchDelay, ServiceModel
 from simulations.slo import parse as parse_slo
 from simulations.trace import Trace, TraceError
 from simulations.trace_file import read_trace
 from simulations.waits_table import groups_of, kinds_of, waits_document, waits_of, waits_table
 from simulations.words import span
+from simulations.world_file import Scene, Wanted, scene_of
 
 if TYPE_CHECKING:
     from simulations.report.outputs import Outputs
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 TARGET = "simulation"
 OnStep = Callable[[Observation, Decision], None]
-LAUNCH = LaunchDelay()
 LONG_RUN_TASKS = 100_000
 """Shorter traces end before a progress bar is worth a look."""
 
@@ -61,11 +61,17 @@ class Options:
     seed: int | None = None
     """None: drawn, and printed like any other."""
     queue: str | None = None
-    """None: all queues of the trace together."""
-    launch: float = LAUNCH.median_seconds
-    launch_spread: float = LAUNCH.spread
-    slot_tail: float = 0.0
-    retry_delay: float = 600.0
+    """None: all queues of the trace together ..."""
+    queues: tuple[str, ...] = ()
+    """... or those that a configured target serves."""
+    world: Path | None = None
+    """A file that says what Airflow, service and source are like ..."""
+    airflow: str | None = None
+    """... and which version is played: `3.3`, `2.11`, `plain`; None of it: see `world_file`."""
+    launch: float | None = None
+    launch_spread: float | None = None
+    slot_tail: float | None = None
+    retry_delay: float | None = None
     price: str = "x86:2:4"
     log: Path | None = None
     """Where the decision records go."""
@@ -81,6 +87,13 @@ class Options:
     """Of a configured target all that decides, as a daemon's start record has it; empty: the options do."""
     as_json: bool = False
 
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of the world."""
+        return Wanted(
+            self.world, self.airflow, self.launch, self.launch_spread, self.slot_tail, self.retry_delay
+        )
+
 
 def run_command(options: Options, controller: Controller | None = None) -> int:
     """Simulates and prints.  The exit code: 0 done, 1 the run cannot end, 2 wrong usage or trace.
@@ -90,40 +103,41 @@ def run_command(options: Options, controller: Controller | None = None) -> int:
     try:
         _run(options, controller)
     except SimulationError as error:
-        return _fail(error, EXIT_FAILED)
+        return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:  # a policy's, a price's, a bound's
-        return _fail(error, EXIT_USAGE)
+        return complain(error, EXIT_USAGE)
     return EXIT_DONE
 
 
-def _fail(error: Exception, code: int) -> int:
+def complain(error: Exception, code: int) -> int:
+    """One line on standard error."""
     Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"autoscaler: {error}")
     return code
 
 
 def _run(options: Options, controller: Controller | None) -> None:
-    seed = int(np.random.SeedSequence().generate_state(1)[0]) if options.seed is None else options.seed
-    if seed < 0:
-        raise ValueError(f"seed: expected a whole number, 0 or more, got {seed}")
+    seed = told_seed(options)
     options = replace(options, seed=seed)
-    print(f"seed {seed}", file=sys.stderr if options.as_json else sys.stdout, flush=True)
     price, controller = parse(options.price), controller or controller_of(options)
     slo = None if options.slo is None else parse_slo(options.slo)
-    launch = LaunchDelay(options.launch, options.launch_spread)
-    service = ServiceModel(options.slots, launch, options.slot_tail, options.retry_delay)
+    scene = scene_of(options.wanted)
     trace = read_trace(options.trace)
     if options.queue is not None:
         trace = trace.of_queue(options.queue)
+    elif options.queues:
+        trace = of_queues(trace, options.queues)
     if options.by is not None:
         groups_of(trace, options.by)
     outputs = _outputs(options)
-    with _log(options, controller, trace) as log, _progress(len(trace)) as on_progress:
+    with _log(options, controller, trace) as log, progress_of(len(trace)) as on_progress:
         result = simulate(
             trace,
             controller,
-            service,
+            scene.service_of(options.slots),
             seed,
             tick_seconds=options.tick,
+            airflow=scene.airflow,
+            source=scene.source,
             on_step=_both(log, None if outputs is None else outputs.recorder),
             on_progress=on_progress,
         )
@@ -134,13 +148,40 @@ def _run(options: Options, controller: Controller | None) -> None:
     if options.as_json:
         kept = {} if promise is None else {"slo": promise.as_dict()}
         waits = {"waits": waits_document(result, options.by, slo)}
-        document = {"seed": seed, "trace": trace.source, **figures.as_dict(), **kept, **waits}
+        played = {"seed": seed, "trace": trace.source, **played_document(scene, trace)}
+        document = {**played, **figures.as_dict(), **kept, **waits}
         print(json.dumps(document, indent=2))  # noqa: T201
         return
     console = Console(highlight=False)
-    console.print(table_of(figures, trace.source, promise))
+    console.print(table_of(figures, trace.source, scene.version, promise))
+    if (minded := baked_in(trace)) is not None:
+        console.print(minded.text, markup=False)
     for kind in kinds_of(trace, options.by):
         console.print(waits_table(kind, waits_of(result, kind, slo)))
+
+
+def told_seed(options: Options) -> int:
+    """The seed, printed before anything is drawn.  Raises `ValueError`."""
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if options.seed is None else options.seed
+    if seed < 0:
+        raise ValueError(f"seed: expected a whole number, 0 or more, got {seed}")
+    print(f"seed {seed}", file=sys.stderr if options.as_json else sys.stdout, flush=True)
+    return seed
+
+
+def of_queues(trace: Trace, queues: Sequence[str]) -> Trace:
+    """The tasks of these queues.  Raises `TraceError` if there are none."""
+    if len(queues) == 1:
+        return trace.of_queue(queues[0])
+    served = np.array([name in queues for name in trace.queues])[trace.queue]
+    if not served.any():
+        raise TraceError(f"{trace.source}: no task is in the queues {', '.join(queues)}")
+    return trace if served.all() else trace.at_rows(np.flatnonzero(served))
+
+
+def plain(options: Options) -> dict[str, Any]:
+    """The options in plain values, for a log."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
 
 
 def controller_of(options: Options) -> Controller:
@@ -180,31 +221,13 @@ def _both(one: OnStep | None, other: OnStep | None) -> OnStep | None:
 
 @contextmanager
 def _log(options: Options, controller: Controller, trace: Trace) -> Iterator[OnStep | None]:
-    """Writes every decision; the file also says with what it began, so that it can be replayed."""
-    if options.log is None:
-        yield None
-        return
-    config = {
-        name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()
-    }
-    fingerprint = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
-    try:
-        file = options.log.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"log: {options.log} cannot be written: {error.strerror}") from None
-    with file:
-        memory_type, state = controller.policy.memory_type, controller.initial()
-        start = encode_start(trace.starts_at, TARGET, config, state, memory_type, fingerprint)
-        file.write(f"{start}\n")
-
-        def write(observation: Observation, decision: Decision) -> None:
-            file.write(f"{encode_decision(TARGET, observation, decision, fingerprint)}\n")
-
-        yield write
+    targets = {TARGET: (controller, plain(options))}
+    with decision_log(options.log, trace.starts_at, targets) as write:
+        yield None if write is None else partial(write, TARGET)
 
 
 @contextmanager
-def _progress(tasks: int) -> Iterator[Callable[[int], None] | None]:
+def progress_of(tasks: int) -> Iterator[Callable[[int], None] | None]:
     """A bar on standard error, where a person watches a long run."""
     console = Console(stderr=True)
     if tasks < LONG_RUN_TASKS or not console.is_terminal:
@@ -216,37 +239,56 @@ def _progress(tasks: int) -> Iterator[Callable[[int], None] | None]:
         yield lambda done: progress.update(bar, completed=done)
 
 
-def table_of(figures: Score, source: str, promise: Promise | None = None) -> Table:
+def played_document(scene: Scene, trace: Trace) -> dict[str, Any]:
+    """What was played, and what to mind of it, for JSON."""
+    minded = baked_in(trace)
+    return {"airflow": scene.version, "late_arrivals": None if minded is None else minded.as_dict()}
+
+
+def table_of(figures: Score, source: str, airflow: str, promise: Promise | None = None) -> Table:
     """The figures for a person."""
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
-    promised = () if promise is None else (_promise_row(promise),)
-    rows = (
-        ("trace", source),
-        ("tasks", f"{figures.tasks:,}"),
-        ("makespan", span(figures.makespan_seconds)),
-        ("wait mean", span(figures.wait_mean_seconds)),
-        ("wait p50", span(figures.wait_p50_seconds)),
-        ("wait p95", span(figures.wait_p95_seconds)),
-        ("wait p99", span(figures.wait_p99_seconds)),
-        ("wait max", span(figures.wait_max_seconds)),
-        *promised,
-        ("worker-hours", f"{figures.worker_hours:,.1f}"),
-        ("cost", f"${figures.cost_usd:,.2f}"),
-        ("price", figures.price),
-        ("utilisation", f"{figures.utilisation:.1%}"),
-        ("scale-outs", f"{figures.scale_outs:,}"),
-        ("scale-ins", f"{figures.scale_ins:,}"),
-        ("workers launched", f"{figures.launched_workers:,}"),
-        ("workers at most", f"{figures.peak_workers:,}"),
-        ("tasks killed", f"{figures.killed_tasks:,}"),
-    )
-    for row in rows:
+    for row in (("trace", source), ("Airflow", airflow), *rows_of(figures, promise)):
         table.add_row(*row)
     if not figures.settled:
         table.caption = "The fleet did not come back to its minimum within a day of the last task."
     return table
+
+
+def rows_of(figures: Score, promise: Promise | None) -> Iterator[tuple[str, str]]:
+    """Names and figures, as a table has them."""
+    yield "tasks", f"{figures.tasks:,}"
+    yield "makespan", span(figures.makespan_seconds)
+    yield "wait mean", span(figures.wait_mean_seconds)
+    yield "wait p50", span(figures.wait_p50_seconds)
+    yield "wait p95", span(figures.wait_p95_seconds)
+    yield "wait p99", span(figures.wait_p99_seconds)
+    yield "wait max", span(figures.wait_max_seconds)
+    if promise is not None:
+        yield _promise_row(promise)
+    yield "worker-hours", f"{figures.worker_hours:,.1f}"
+    yield "cost", f"${figures.cost_usd:,.2f}"
+    for name, usd in figures.cost_parts.items():
+        yield f"  {name}", f"${usd:,.2f}"
+    yield "  of it idle", f"${figures.cost_idle_usd:,.2f} ({figures.idle_share:.0%} of billed slot time)"
+    yield "price", figures.price
+    yield "utilisation", f"{figures.utilisation:.1%}"
+    yield "scale-outs", f"{figures.scale_outs:,}"
+    yield "scale-ins", f"{figures.scale_ins:,}"
+    yield "workers launched", f"{figures.launched_workers:,}"
+    yield "workers at most", f"{figures.peak_workers:,}"
+    yield "tasks killed", f"{figures.killed_tasks:,}"
+    yield from ((name, f"{count:,}") for name, count in _accidents(figures) if count)
+
+
+def _accidents(figures: Score) -> Iterator[tuple[str, int]]:
+    yield "tasks failed", figures.failed_tasks
+    yield "tasks skipped", figures.skipped_tasks
+    yield "workers reclaimed", figures.reclaimed_workers
+    yield "workers retired", figures.retired_workers
+    yield "launches given up", figures.given_up_workers
 
 
 def _promise_row(promise: Promise) -> tuple[str, str]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from simulations.run import Result
 from simulations.slo import Slo
-from simulations.waits import of_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,6 @@ class Promise:
 
 def promise_of(slo: Slo, result: Result) -> Promise:
     """Whether the run kept it."""
-    waits = of_ended(result, result.waited_seconds)
-    margins = tuple(slo.margins(of_ended(result, result.trace.queued_at), waits))
+    waits = result.promised_waits
+    margins = tuple(slo.margins(result.trace.queued_at, waits))
     return Promise(slo, slo.value(waits), int(np.count_nonzero(slo.late(waits))), slo.kept([margins]))

@@ -48,6 +48,13 @@ class Quantiles:
             return values[0]
         return (sum(values) - (values[0] + values[-1]) / 2) / (len(values) - 1)
 
+    @property
+    def words(self) -> str:
+        """For a person."""
+        if self.constant:
+            return f"{self.seconds[0]:g} s"
+        return f"{self.seconds[0]:g} to {self.seconds[-1]:g} s, {self.mean:.3g} s on average"
+
     def at(self, share: FloatArray) -> FloatArray:
         """The quantiles at shares from 0 to 1."""
         places = np.linspace(0.0, 1.0, len(self.seconds))

@@ -23,6 +23,8 @@ from simulations.world import World
 DAY = 86_400.0
 PATIENCE_SECONDS = 8 * DAY
 """If no task ends for longer (and the longest task), none ever will: a weekly schedule has come round."""
+FOR_EVER_SECONDS = 1e9
+"""Thirty years: finite, so that a mean of it can be told."""
 TICKS_A_TELLING = 64
 """How often progress is told."""
 SETTLING_SECONDS = DAY
@@ -79,6 +81,13 @@ class Result:
     def waits_of_finished(self) -> FloatArray:
         """The waits of the tasks that ended."""
         return self._of_finished(self.waited_seconds)
+
+    @property
+    def promised_waits(self) -> FloatArray:
+        """The waits of all tasks, by which a promise is judged; one that never ended waited for ever."""
+        if not (self.failed_tasks or self.skipped_tasks):
+            return self.waited_seconds
+        return np.where(np.isnan(self.ended_at), FOR_EVER_SECONDS, self.waited_seconds)
 
     @property
     def worked_slot_seconds(self) -> float:

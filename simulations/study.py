@@ -15,14 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from simulations.candidate import Candidate, Outcome, Trial, seeds_of, tried
 from simulations.cores import across_cores, cores
 from simulations.ledger import Ledger
-from simulations.service import LaunchDelay, ServiceModel
+from simulations.service import ServiceModel
 from simulations.slo import Slo
 from simulations.trace import Trace
 from simulations.trace_file import read_trace
+from simulations.world_file import Scene, Wanted, scene_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED = 130
-LAUNCH = LaunchDelay()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,24 @@ class Frame:
     """None: drawn."""
     runs: int = 1
     """Replications of each candidate; the n-th has the same luck for all."""
-    launch: float = LAUNCH.median_seconds
-    launch_spread: float = LAUNCH.spread
-    slot_tail: float = 0.0
-    retry_delay: float = 600.0
+    launch: float | None = None
+    launch_spread: float | None = None
+    slot_tail: float | None = None
+    retry_delay: float | None = None
     jobs: int | None = None
     """Processes at a time; None: one a core."""
     as_json: bool = False
+    world: Path | None = None
+    """A file that says what Airflow, service and source are like ..."""
+    airflow: str | None = None
+    """... and which version is played: `3.3`, `2.11`, `plain`; None of it: see `world_file`."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of the world."""
+        return Wanted(
+            self.world, self.airflow, self.launch, self.launch_spread, self.slot_tail, self.retry_delay
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +61,16 @@ class Study:
     """A frame made real."""
 
     trace: Trace
-    service: ServiceModel
-    """Its slots per worker give way to each candidate's."""
+    scene: Scene
+    """Its service's slots per worker give way to each candidate's."""
     seed: int
     seeds: tuple[int, ...]
     processes: int
+
+    @property
+    def service(self) -> ServiceModel:
+        """The scene's."""
+        return self.scene.service
 
     def outcomes(
         self,
@@ -73,7 +89,7 @@ class Study:
         found = dict(ledger.done) if ledger is not None else {}
         by_key = {candidate.key: candidate for candidate in candidates}
         trials = [
-            Trial(candidate, seed, self.service, slo)
+            Trial(candidate, seed, self.scene, slo)
             for candidate in by_key.values()
             for seed in self.seeds
             if (candidate.key, seed) not in found
@@ -88,7 +104,7 @@ class Study:
         return {key: [found[key, seed] for seed in self.seeds] for key in by_key}
 
 
-def study_of(frame: Frame, begun_with: Callable[[Trace, ServiceModel], int | None] | None = None) -> Study:
+def study_of(frame: Frame, begun_with: Callable[[Trace, Scene], int | None] | None = None) -> Study:
     """Reads the trace and says the seed: the frame's, or that of earlier runs, or one by lot.
 
     `begun_with` knows the seed of earlier runs.  Raises `TraceError` and `ValueError`.
@@ -96,19 +112,18 @@ def study_of(frame: Frame, begun_with: Callable[[Trace, ServiceModel], int | Non
     processes = cores() if frame.jobs is None else frame.jobs
     if processes < 1:
         raise ValueError(f"jobs: expected at least 1, got {processes}")
-    launch = LaunchDelay(frame.launch, frame.launch_spread)
-    service = ServiceModel(1, launch, frame.slot_tail, frame.retry_delay)
+    scene = scene_of(frame.wanted)
     trace = read_trace(frame.trace)
     if frame.queue is not None:
         trace = trace.of_queue(frame.queue)
     seed = frame.seed
     if seed is None and begun_with is not None:
-        seed = begun_with(trace, service)
+        seed = begun_with(trace, scene)
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     seeds = seeds_of(seed, frame.runs)
     print(f"seed {seed}", file=sys.stderr if frame.as_json else sys.stdout, flush=True)
-    return Study(trace, service, seed, seeds, processes)
+    return Study(trace, scene, seed, seeds, processes)
 
 
 class _Bar:

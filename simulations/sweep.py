@@ -20,7 +20,6 @@ from simulations.ledger import Ledger, fingerprint, seed_in
 from simulations.report import page
 from simulations.report.search_page import sweep_page
 from simulations.run import SimulationError
-from simulations.service import ServiceModel
 from simulations.space import Found, Space
 from simulations.study import (
     EXIT_DONE,
@@ -35,6 +34,7 @@ from simulations.study import (
 )
 from simulations.trace import Trace, TraceError
 from simulations.vary import Point, varied
+from simulations.world_file import Scene
 
 SHOWN_ROWS = 40
 """A person reads no more; the file has them all."""
@@ -102,10 +102,10 @@ def _run(frame: Frame, space: Space, search: Search) -> int:
         check_plot(search.plot)
     if search.report is not None:
         page.check(search.report)
-    study = study_of(frame, lambda trace, service: seed_in(_path(search, trace, service)))
-    path = _path(search, study.trace, study.service)
+    study = study_of(frame, lambda trace, scene: seed_in(_path(search, trace, scene)))
+    path = _path(search, study.trace, study.scene)
     found = space.candidates(search.random, study.seed)
-    with Ledger(path, {"seed": study.seed, **_about(study.trace, study.service)}) as ledger:
+    with Ledger(path, {"seed": study.seed, **_about(study.trace, study.scene)}) as ledger:
         old = len(ledger.done)
         try:
             swept = sweep(study, found, ledger)
@@ -146,22 +146,20 @@ def _points(rows: list[Row]) -> list[tuple[float, float]]:
     return [(row.means["cost_usd"], row.means["wait_p95_seconds"]) for row in rows]
 
 
-def _about(trace: Trace, service: ServiceModel) -> dict[str, Any]:
+def _about(trace: Trace, scene: Scene) -> dict[str, Any]:
     """What results depend on beside setting and seed."""
     return {
         "program": version(DISTRIBUTION),
         "trace": fingerprint(trace),
-        "launch_seconds": service.launch.median_seconds,
-        "launch_spread": service.launch.spread,
-        "slot_tail_seconds": service.slot_tail_seconds,
-        "retry_delay_seconds": service.retry_delay_seconds,
+        "airflow": scene.version,
+        "world": scene.fingerprint,
     }
 
 
-def _path(search: Search, trace: Trace, service: ServiceModel) -> Path:
+def _path(search: Search, trace: Trace, scene: Scene) -> Path:
     if search.out is not None:
         return search.out
-    about = json.dumps(_about(trace, service), sort_keys=True)
+    about = json.dumps(_about(trace, scene), sort_keys=True)
     return Path(f"sweep-{hashlib.sha256(about.encode()).hexdigest()[:12]}.jsonl")
 
 

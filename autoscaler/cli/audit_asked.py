@@ -40,8 +40,8 @@ class Asked:
     slots: int | None
     slo: str
     price: str | None
-    launch: float
-    slot_tail: float
+    launch: float | None
+    slot_tail: float | None
     runs: int
     seed: int | None
     jobs: int | None

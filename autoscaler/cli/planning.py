@@ -40,11 +40,25 @@ PriceOption = Annotated[str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWA
 QueueOption = Annotated[str | None, typer.Option(help="Only the tasks of this queue.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of everything random; drawn and printed if not given.")]
 RunsOption = Annotated[int, typer.Option(help="Replications; the n-th has the same luck for all.")]
-LaunchOption = Annotated[float, typer.Option(help="Median seconds until a new worker takes tasks.")]
-SpreadOption = Annotated[float, typer.Option(help="Spread of its logarithm; 0: always the median.")]
-TailOption = Annotated[float, typer.Option(help="Seconds a slot stays taken after its task.")]
+WorldOption = Annotated[
+    Path | None,
+    typer.Option(help="What Airflow, workers and source are like; see simulate --example-world."),
+]
+AirflowOption = Annotated[
+    str | None, typer.Option(help="Which Airflow is played: 3.3 (default), 2.11, or plain: only a queue.")
+]
+LaunchOption = Annotated[
+    float | None, typer.Option(help="Median seconds until a new worker takes tasks; default 59.")
+]
+SpreadOption = Annotated[
+    float | None, typer.Option(help="Spread of its logarithm; 0: always the median; default 0.2.")
+]
+TailOption = Annotated[
+    float | None, typer.Option(help="Seconds a slot stays taken after its task; default: the Airflow's.")
+]
 RetryOption = Annotated[
-    float, typer.Option(help="Seconds until a task lost with its worker is queued again.")
+    float | None,
+    typer.Option(help="Seconds until a task lost with its worker is queued again; default 600."),
 ]
 JobsOption = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: cores.")]
 ReportOption = Annotated[
@@ -89,10 +103,12 @@ def compare(
     confidence: ConfidenceOption = 0.95,
     queue: QueueOption = None,
     seed: SeedOption = None,
-    launch: LaunchOption = 59.0,
-    launch_spread: SpreadOption = 0.2,
-    slot_tail: TailOption = 0.0,
-    retry_delay: RetryOption = 600.0,
+    world: WorldOption = None,
+    airflow: AirflowOption = None,
+    launch: LaunchOption = None,
+    launch_spread: SpreadOption = None,
+    slot_tail: TailOption = None,
+    retry_delay: RetryOption = None,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,7 +128,8 @@ def compare(
     base = _base(minimum, maximum, slots, tick, price)
     with _usage_errors():
         built = [candidate_of(setting_of(text, base), text) for text in candidates]
-    frame = Frame(trace, queue, seed, runs, launch, launch_spread, slot_tail, retry_delay, jobs, as_json)
+    delays = (launch, launch_spread, slot_tail, retry_delay)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
     raise typer.Exit(run_compare(frame, built, confidence))
 
 
@@ -136,10 +153,12 @@ def sweep(
     report: ReportOption = None,
     queue: QueueOption = None,
     seed: SeedOption = None,
-    launch: LaunchOption = 59.0,
-    launch_spread: SpreadOption = 0.2,
-    slot_tail: TailOption = 0.0,
-    retry_delay: RetryOption = 600.0,
+    world: WorldOption = None,
+    airflow: AirflowOption = None,
+    launch: LaunchOption = None,
+    launch_spread: SpreadOption = None,
+    slot_tail: TailOption = None,
+    retry_delay: RetryOption = None,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,7 +177,8 @@ def sweep(
         fail("sweep: expected at least one --vary NAME=VALUE,VALUE", EXIT_USAGE)
     with _usage_errors():
         space = _space(policy, _base(minimum, maximum, slots, tick, price), vary)
-    frame = Frame(trace, queue, seed, runs, launch, launch_spread, slot_tail, retry_delay, jobs, as_json)
+    delays = (launch, launch_spread, slot_tail, retry_delay)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
     raise typer.Exit(run_sweep(frame, space, Search(random, out, plot, report)))
 
 
@@ -177,10 +197,12 @@ def recommend(
     runs: RunsOption = 3,
     queue: QueueOption = None,
     seed: SeedOption = None,
-    launch: LaunchOption = 59.0,
-    launch_spread: SpreadOption = 0.2,
-    slot_tail: TailOption = 0.0,
-    retry_delay: RetryOption = 600.0,
+    world: WorldOption = None,
+    airflow: AirflowOption = None,
+    launch: LaunchOption = None,
+    launch_spread: SpreadOption = None,
+    slot_tail: TailOption = None,
+    retry_delay: RetryOption = None,
     jobs: JobsOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
@@ -208,7 +230,8 @@ def recommend(
         question = Question(parse(slo), confidence, split)
         if vary:
             _space(policy, base, vary)
-    frame = Frame(trace, queue, seed, runs, launch, launch_spread, slot_tail, retry_delay, jobs, as_json)
+    delays = (launch, launch_spread, slot_tail, retry_delay)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
     in_file = setting_in(policy) is not None
     target = policy.rpartition(".toml")[2].removeprefix(":") if in_file else ""
     whole_file, rivals = not in_file, mwaa_classes()

@@ -19,9 +19,18 @@ from autoscaler.cli.common import (
     policies_app,
     policy_of,
 )
+from autoscaler.cli.planning import (
+    AirflowOption,
+    LaunchOption,
+    RetryOption,
+    SpreadOption,
+    TailOption,
+    WorldOption,
+)
 
 if TYPE_CHECKING:
     from autoscaler.core.controller import Controller
+    from autoscaler.settings import Settings
     from simulations.command import Options
     from simulations.laws import LawResult
 
@@ -72,6 +81,14 @@ def _print_laws(results: list[LawResult], *, as_json: bool) -> None:
         typer.echo(f"{'keeps ' if result.ok else 'BREAKS'}  {result.name:<{width}}  {result.detail}")
 
 
+def _print_example(*, wanted: bool) -> None:
+    if wanted:
+        from simulations.world_example import EXAMPLE
+
+        typer.echo(EXAMPLE, nl=False)
+        raise typer.Exit
+
+
 @app.command()
 def simulate(
     trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
@@ -90,14 +107,12 @@ def simulate(
         int | None, typer.Option(help="Of everything random; drawn and printed if not given.")
     ] = None,
     queue: Annotated[str | None, typer.Option(help="Only the tasks of this queue.")] = None,
-    launch: Annotated[float, typer.Option(help="Median seconds until a new worker takes tasks.")] = 59.0,
-    launch_spread: Annotated[
-        float, typer.Option(help="Spread of its logarithm; 0: always the median.")
-    ] = 0.2,
-    slot_tail: Annotated[float, typer.Option(help="Seconds a slot stays taken after its task.")] = 0.0,
-    retry_delay: Annotated[
-        float, typer.Option(help="Seconds until a task lost with its worker is queued.")
-    ] = 600.0,
+    world: WorldOption = None,
+    airflow: AirflowOption = None,
+    launch: LaunchOption = None,
+    launch_spread: SpreadOption = None,
+    slot_tail: TailOption = None,
+    retry_delay: RetryOption = None,
     price: Annotated[
         str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")
     ] = "x86:2:4",
@@ -114,7 +129,15 @@ def simulate(
         Path | None,
         typer.Option("--config", "-c", help="Take policy, guards, bounds, slots from this file."),
     ] = None,
-    target: Annotated[str, typer.Option(help="Which target of that file.")] = "default",
+    target: Annotated[
+        str | None, typer.Option(help="Which target of that file; default: all of them, in one world.")
+    ] = None,
+    example_world: Annotated[  # noqa: ARG001 - its callback has done it
+        bool,
+        typer.Option(
+            "--example-world", is_eager=True, callback=_print_example, help="Print a world file, and exit."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play a task trace against a policy in virtual time, with the daemon's own decision code.
@@ -136,6 +159,8 @@ def simulate(
         tick=tick,
         seed=seed,
         queue=queue,
+        world=world,
+        airflow=airflow,
         launch=launch,
         launch_spread=launch_spread,
         slot_tail=slot_tail,
@@ -150,24 +175,37 @@ def simulate(
     )
     if config is None:
         raise typer.Exit(run_command(options))
-    raise typer.Exit(run_command(*_as_configured(options, config, target)))
+    settings = load_settings(config)
+    if target is None and len(settings.targets) > 1:
+        raise typer.Exit(_all_together(options, settings))
+    name = target or next(iter(settings.targets))
+    if name not in settings.targets:
+        fail(f"{config}: there is no target {name!r}; it has {', '.join(settings.targets)}", EXIT_USAGE)
+    raise typer.Exit(run_command(*_as_configured(options, settings, name)))
 
 
-def _as_configured(options: Options, config: Path, name: str) -> tuple[Options, Controller]:
+def _all_together(options: Options, settings: Settings) -> int:
+    from dataclasses import replace
+
+    from simulations.together_command import Configured, run_together
+
+    targets = {}
+    for name, target in settings.targets.items():
+        same, controller = _as_configured(replace(options, queue=None), settings, name)
+        targets[name] = Configured(controller, same.slots, target.queues, same.tick, same.target)
+    return run_together(options, targets)
+
+
+def _as_configured(options: Options, settings: Settings, name: str) -> tuple[Options, Controller]:
     """The options and the controller as the daemon would have them."""
     from dataclasses import replace
 
     from autoscaler.wiring import controller_of
 
-    settings = load_settings(config)
-    if name not in settings.targets:
-        fail(f"{config}: there is no target {name!r}; it has {', '.join(settings.targets)}", EXIT_USAGE)
     target = settings.targets[name]
-    if options.queue is None and len(target.queues) > 1:
-        fail(f"{config}: target {name!r} has several queues: choose one of them with --queue", EXIT_USAGE)
     same = replace(
         options,
-        queue=options.queue or next(iter(target.queues), None),
+        queues=() if options.queue is not None else target.queues,
         policy=target.policy,
         scale_in=None,
         minimum=target.minimum,

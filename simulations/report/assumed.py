@@ -13,6 +13,7 @@ import numpy as np
 
 from simulations.describe import problems
 from simulations.price import Price
+from simulations.quantiles import Quantiles
 from simulations.report.markup import Markup, joined, tag
 from simulations.report.run_story import RunStory
 from simulations.service import ServiceModel
@@ -78,7 +79,9 @@ def of_programs() -> Iterator[Row]:
 
 def flattened(name: str, value: Any) -> Iterator[Row]:
     """A configuration's fields, one row each; what is not set is left out."""
-    if is_dataclass(value):
+    if isinstance(value, Quantiles):
+        yield name, value.words
+    elif is_dataclass(value):
         for each in (field for field in fields(value) if field.init):  # others follow from those
             yield from flattened(f"{name}, {each.name.replace('_', ' ')}", getattr(value, each.name))
     elif isinstance(value, tuple):

@@ -102,6 +102,8 @@ def played(study: Study, candidate: Candidate, slo: Slo | None) -> RunStory:
         service,
         study.seeds[0],
         tick_seconds=candidate.tick_seconds,
+        airflow=study.scene.airflow,
+        source=study.scene.source,
         on_step=seen,
     )
     promise = None if slo is None else promise_of(slo, result)

@@ -117,7 +117,8 @@ async def test_the_first_look(airflow, ecs):
     assert told["service"]["desired"] == 2
     assert told["price"] == "Fargate x86, 1 vCPU, 2 GB"
     rows = {row["label"]: row for row in told["rows"]}
-    assert rows["always 2 workers, as now"]["wait_max_seconds"] == 0
+    # The scheduler's loop, and the first task of a fresh worker.
+    assert 0 < rows["always 2 workers, as now"]["wait_max_seconds"] < 5
     assert {row["kind"] for row in told["rows"]} == {"as it is", "policies", "Amazon MWAA", "recommended"}
     settings = loaded(told["toml"])
     assert (settings.targets["default"].cluster, settings.aws.region) == ("demo", "us-east-1")

@@ -89,7 +89,7 @@ def test_simulate_takes_a_daemons_configuration():
     assert json.loads(done.stdout)["peak_workers"] == 5
     Path("autoscaler.toml").write_text(CONFIG.replace("max_workers", 'queues = ["etl", "ml"]\nmax_workers'))
     several = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--json")
-    assert (several.exit_code, "choose one of them with --queue" in several.stderr) == (2, True)
+    assert (several.exit_code, "no task is in the queues etl, ml" in several.stderr) == (2, True)
     wrong = command("simulate", "trace.csv", "-c", "autoscaler.toml", "--target", "other")
     assert (wrong.exit_code, "it has default" in wrong.stderr) == (2, True)
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from autoscaler.cli.candidates import candidate_of
 from simulations.candidate import seeds_of
-from simulations.service import ServiceModel
 from simulations.study import Study
 from simulations.trace import trace_of
 from simulations.vary import Axis
+from simulations.world_file import Wanted, scene_of
 
+PLAIN = scene_of(Wanted(airflow="plain"))
 BASE = {"price": "x86:1:2", "slots_per_worker": 4, "interval_seconds": 30.0, "min_workers": 1}
 
 
@@ -25,7 +26,7 @@ def candidate(label="it", **setting):
 
 
 def study(trace=None, runs=3, seed=1, processes=1):
-    return Study(bursts() if trace is None else trace, ServiceModel(1), seed, seeds_of(seed, runs), processes)
+    return Study(bursts() if trace is None else trace, PLAIN, seed, seeds_of(seed, runs), processes)
 
 
 def axis(name, *values, place=None):

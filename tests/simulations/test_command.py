@@ -85,7 +85,7 @@ def test_the_log_replays_to_the_same_decisions(trace, tmp_path):
         ({"price": "cheap"}, "price: expected"),
         ({"queue": "z"}, "there is no queue 'z'"),
         ({"launch": -5.0}, "launch delay: median_seconds must be 0 or more"),
-        ({"slot_tail": float("inf")}, "slot tail seconds must be 0 or more"),
+        ({"slot_tail": float("inf")}, "--slot-tail: a delay must be 0 to 1e+06 seconds, got inf"),
         ({"trace": Path("absent.csv")}, "absent.csv: there is no such file"),
         ({"by": "colour"}, "by: expected queue, dag, pool, run, got 'colour'"),
         ({"slo": "fast"}, "slo: expected 'p95 wait < 60s'"),

@@ -10,7 +10,7 @@ from simulations.compare import compare
 from simulations.run import SimulationError, simulate
 from simulations.service import ServiceModel
 from simulations.student import confidence_not_above_zero, half_width
-from tests.simulations.planning import bursts, candidate, study
+from tests.simulations.planning import PLAIN, bursts, candidate, study
 
 
 def test_the_same_seed_is_the_same_luck_for_all():
@@ -69,7 +69,7 @@ def test_a_confidence_lies_between_nought_and_one(confidence):
 
 def test_a_run_is_the_same_wherever_and_however_often_it_is_made():
     """Seed, setting and trace say all."""
-    trial = Trial(candidate(), 5, ServiceModel(1))
+    trial = Trial(candidate(), 5, PLAIN)
     assert tried(bursts(), trial) == tried(bursts(), trial)
 
 
