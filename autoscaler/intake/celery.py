@@ -20,6 +20,8 @@ from policies.model import Workers, WorkerState
 MOST_NAMED = 5
 """Of the workers that did not answer, so many are named in the log."""
 
+NONE: frozenset[str] = frozenset()
+
 log = structlog.get_logger()
 
 
@@ -30,7 +32,7 @@ class CeleryIntake:
     remote: Remote
     clock: Callable[[], float]
     """The daemon's wall clock, Unix seconds."""
-    queues: frozenset[str] = frozenset()
+    queues: frozenset[str] = NONE
     """What every worker should consume.  None given: what it consumed, or what most others do."""
     pattern: str = DEFAULT_PATTERN
     deadline_seconds: float = 6.0
@@ -40,7 +42,7 @@ class CeleryIntake:
     _seen: dict[str, frozenset[str]] = field(default_factory=dict)
     """Queues consumed at the last look, by worker."""
     _had: dict[str, frozenset[str]] = field(default_factory=dict)
-    """The queues that a worker consumed when it last consumed any."""
+    """All queues that a worker was ever seen to consume: a stop may be seen when it is half done."""
 
     async def look(self, workers: Workers) -> Intakes:
         """As the port says.  Queues are asked for first and running tasks last.
@@ -119,14 +121,13 @@ class CeleryIntake:
 
     def _to_cancel(self, worker: str) -> frozenset[str] | None:
         """All that it may consume; told again, a worker that does not consume them does nothing."""
-        known = self.queues | self._seen.get(worker, frozenset()) | self._had.get(worker, frozenset())
-        return known or self._common()
+        return self.queues | self._had.get(worker, NONE) or self._common()
 
     def _to_add(self, worker: str) -> frozenset[str] | None:
         """What it was seen to lack.  Nothing, if it was not seen; None, if nobody knows."""
         seen = self._seen.get(worker)
         if seen is None:
-            return frozenset()
+            return NONE
         wanted = self.queues or self._had.get(worker) or self._common()
         return wanted - seen if wanted else None
 
@@ -137,8 +138,9 @@ class CeleryIntake:
 
     def _remember(self, said: Mapping[str, WorkerIntake], workers: Workers) -> None:
         self._seen = {worker: each.queues for worker, each in said.items()}
-        had = self._had | {worker: queues for worker, queues in self._seen.items() if queues}
-        self._had = {worker: had[worker] for worker in workers.ids if worker in had}
+        had = {worker: self._had.get(worker, NONE) | self._seen.get(worker, NONE) for worker in workers.ids}
+        # Nobody consumes hundreds: who claims ever new ones is not believed, or the memory would fill.
+        self._had = {worker: each for worker, each in had.items() if 0 < len(each) <= replies.MOST_QUEUES}
         self._nodes = {worker: self._nodes[worker] for worker in workers.ids if worker in self._nodes}
 
     async def _ask(self, questions: Sequence[Question]) -> list[Answers]:

@@ -201,11 +201,11 @@ async def test_workers_that_are_silent_are_missing_and_the_others_are_not(broker
     await intake.aclose()
 
 
-@pytest.mark.parametrize("url", ["redis://:{}@127.0.0.1:{}/0", "amqp://airflow:{}@127.0.0.1:{}//"])
-async def test_a_broker_that_is_not_there_is_an_error(url):
-    intake = intake_of(url.format(PASSWORD, free_port()), queues=DEFAULT)
+async def test_a_broker_that_is_not_there_is_an_error():
+    """Whether it is asked or told."""
+    intake = intake_of(f"amqp://airflow:{PASSWORD}@127.0.0.1:{free_port()}//", queues=DEFAULT)
     for ask in (intake.look(WORKERS), intake.apply(frozenset({ONE}), WORKERS)):
-        with pytest.raises(IntakeError) as raised:
+        with pytest.raises(IntakeError, match="the broker does not answer") as raised:
             await ask
         assert PASSWORD not in str(raised.value)
     await intake.aclose()

@@ -9,13 +9,14 @@ import pytest
 
 from autoscaler.core.agreement import WorkerIntake
 from autoscaler.guard.agent import Agent
-from autoscaler.guard.intake import leased_intake
+from autoscaler.guard.intake import RETRY_SECONDS, LeasedIntake, leased_intake
 from autoscaler.guard.keeper import Rules, Work
 from autoscaler.guard.overhear import MOST_BYTES, SILENT_SECONDS, Command, Heard, understood
 from autoscaler.guard.run import Guard
 from autoscaler.intake.broker import broker_of
 from autoscaler.intake.celery import CeleryIntake
-from autoscaler.intake.remote import Remote
+from autoscaler.intake.remote import Answers, Remote
+from autoscaler.ports import IntakeError
 from autoscaler.settings.intake import Celery
 from tests.guard.agent_server import agent_server
 from tests.intake.celery_workers import celery_workers, listed
@@ -153,6 +154,51 @@ async def test_a_guard_that_was_restarted_finds_the_stop_and_gives_it_a_whole_le
         await later.worker_says(IDLE)
         group.cancel_scope.cancel()
     await later.daemon.aclose()
+
+
+class Broken:
+    """A broker out of reach, until it is not; `nobody`: the worker does not answer."""
+
+    broker = broker_of("redis://broker")
+
+    def __init__(self) -> None:
+        self.fails, self.nobody, self.asked = True, False, []
+
+    def ask(self, questions):
+        if self.fails:
+            raise IntakeError("redis://broker: the broker does not answer")
+        self.asked += [each.method for each in questions]
+        if self.nobody:
+            return [Answers() for _ in questions]
+        return [
+            Answers({"celery@one": frozenset() if each.method == "active_queues" else None})
+            for each in questions
+        ]
+
+
+async def test_without_a_broker_or_an_answer_the_guard_tries_again():
+    """Now and then, not all the time; what is not confirmed is not believed."""
+    remote = Broken()
+    leased = LeasedIntake(remote, ("celery@one",), frozenset({"default"}), LEASE_SECONDS)
+    leased._overhearing._heard.append(Heard(Command.CONNECTED))
+    assert await leased.ended(0.0) == ()
+    remote.fails = False
+    assert await leased.ended(1.0) == ()
+    assert remote.asked == []  # too early
+    assert await leased.ended(RETRY_SECONDS) == ()
+    assert (remote.asked, leased.leases.said_at) == (["active_queues"], {"default": RETRY_SECONDS})
+    at = RETRY_SECONDS + LEASE_SECONDS
+    assert await leased.ended(at) == ("default",)
+    remote.fails = True
+    assert not await leased.resume(("default",), at)
+    remote.fails, remote.nobody = False, True
+    assert not await leased.resume(("default",), at + 1)
+    assert not await leased.resume(("default",), at + RETRY_SECONDS)
+    assert await leased.ended(at + RETRY_SECONDS) == ("default",)
+    remote.nobody = False
+    assert await leased.resume(("default",), at + 2 * RETRY_SECONDS)
+    assert await leased.ended(at + 2 * RETRY_SECONDS) == ()
+    assert remote.asked == ["active_queues", "add_consumer", "add_consumer"]
 
 
 NODES = frozenset({"celery@10.0.0.1", "celery@one.internal"})
