@@ -171,7 +171,8 @@ def test_explain_passes_over_what_is_no_record_and_names_a_broken_one(folder):
 
 def test_explain_shows_failures_and_alarms_and_no_terminal_escape(folder):
     """What came from outside is shown without control characters."""
-    command("simulate", "trace.csv", "--slots", "2", "--seed", "1", "--log", "log.jsonl")
+    plain = ("--airflow", "plain")
+    command("simulate", "trace.csv", "--slots", "2", "--seed", "1", "--log", "log.jsonl", *plain)
     document = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
     document["observation"]["demand"] = {"why": "refused\x1b[2J"}
     document["observation"]["capacity"] = {"why": "AccessDenied"}
