@@ -57,9 +57,7 @@ class Patience:
             frozen_until=frozen_until,
         )
 
-    def _leaving(
-        self, victim: Victim, removal: Removal, seen: Listing, context: Context
-    ) -> Victim | None:
+    def _leaving(self, victim: Victim, removal: Removal, seen: Listing, context: Context) -> Victim | None:
         """None once it is plain that it does not leave."""
         state = context.state
         if isinstance(context.observation.last_write, Refused) and context.current != removal.lowered_to:
