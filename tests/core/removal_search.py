@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from autoscaler.core.guards import Bounds, GuardChain
 from autoscaler.core.removal import SafeRemoval
 from autoscaler.core.state import State
 from autoscaler.core.victims import Patience
-from policies.model import Decision, LastWrite
+from policies.model import Decision, LastWrite, Observation
 from policies.mwaa import Mwaa, ScaleIn
-from tests.core.removal_world import World, Worker
+from tests.core.removal_world import BusyWorkerStoppedError, Worker, World
 
 TICK_SECONDS = 10.0
 AGE_LIMIT = 60.0
@@ -40,69 +40,94 @@ class Daemon:
 
 
 class Node(NamedTuple):
-    """The world, the daemon that looks at it, and the faults that may still come."""
+    """The world, the daemons that look at it, and the faults that may still come."""
 
     world: World
-    daemon: Daemon
+    daemons: tuple[Daemon, ...]
     at: float
     faults: int
 
 
+Lie = Callable[[Daemon, Observation], Observation]
+"""What a daemon with a bug makes of what it sees."""
+
+
 def key(node: Node) -> tuple[object, ...]:
     """The same for all nodes whose futures are the same: names and absolute times do not matter."""
-    state, at = node.daemon.state, node.at
-    removal, ownership = state.removal, state.ownership
-
-    def age(instant: float | None, limit: float = AGE_LIMIT) -> float | None:
-        return None if instant is None else max(min(at - instant, limit), -limit)
-
-    victims = {
-        each.worker: (each.phase.value, age(each.chosen_at, 40.0), age(each.since, 20.0))
-        for each in removal.victims
-    }
-    spared = {each.worker: age(each.until) for each in removal.spared}
+    world = node.world
+    known = [_known(daemon, node.at) for daemon in node.daemons]
     rows = sorted(
         (
-            (each.runs, each.busy, each.consuming, each.protected, each.flying),
-            victims.get(each.name, ()),
-            spared.get(each.name, 0.0),
-            each.name in removal.resumed,
-            each.name in state.protected,
+            (each.runs, each.busy, each.consuming, each.protected, each.flying, each.young),
+            *(of_worker.get(each.name, ()) for of_worker, _ in known),
         )
-        for each in node.world.workers
+        for each in world.workers
     )
-    world = node.world
-    return (
-        tuple(rows),
-        (world.desired, world.queued, world.late, world.slow),
-        (node.daemon.wants_workers, node.daemon.last_write, removal.lowered_to, removal.adopted),
+    whole = (world.desired, world.queued, world.late, world.slow, node.faults)
+    return (tuple(rows), whole, *(of_all for _, of_all in known))
+
+
+def _known(daemon: Daemon, at: float) -> tuple[dict[str, tuple[object, ...]], tuple[object, ...]]:
+    """What a daemon remembers, by worker and of all."""
+    state = daemon.state
+    removal, ownership = state.removal, state.ownership
+
+    def age(instant: float, limit: float = AGE_LIMIT) -> float:
+        return max(min(at - instant, limit), -limit)
+
+    by_worker: dict[str, tuple[object, ...]] = {}
+    for victim in removal.victims:
+        ages = age(victim.chosen_at, PATIENCE.deadline_seconds), age(victim.since, PATIENCE.settle_seconds)
+        by_worker[victim.worker] = ("victim", victim.phase.value, *ages)
+    for each in removal.spared:
+        by_worker[each.worker] = (*by_worker.get(each.worker, ()), "spared", age(each.until))
+    for name, workers in (("resumed", removal.resumed), ("ours", state.protected)):
+        for worker in workers:
+            by_worker[worker] = (*by_worker.get(worker, ()), name)
+    of_all = (
+        daemon.wants_workers,
+        daemon.last_write,
+        removal.lowered_to,
+        removal.adopted,
         age(removal.frozen_until),
-        (ownership.expected, age(ownership.wrote_at), ownership.unconfirmed, ownership.confirmed),
+        ownership.expected,
+        age(ownership.wrote_at),
+        ownership.unconfirmed,
+        ownership.confirmed,
         tuple(age(each) for each in ownership.foreign_at),
         state.short_since is None,
-        node.faults,
     )
+    return by_worker, of_all
 
 
-def following(node: Node, controller: Controller) -> Iterator[Node]:
-    """All that may be a tick later."""
-    at, most = node.at + TICK_SECONDS, controller.guards.bounds.maximum
-    listed, newborn = node.daemon.wants_workers, Daemon(controller.initial())
-    for early, fault in node.world.moves(at, faults=node.faults > 0, most=most):
-        observation = early.observed(at, node.daemon.last_write, listed=listed)
-        state, decision = controller.step(node.daemon.state, observation)
-        left = node.faults - fault
+def following(node: Node, controller: Controller, lie: Lie | None = None) -> Iterator[Node]:
+    """All that may be a tick later, whichever daemon it is that looks."""
+    at = node.at + TICK_SECONDS
+    for number, daemon in enumerate(node.daemons):
+        for world, after, faults in _ticked(node.world, daemon, at, node.faults, controller, lie):
+            daemons = (*node.daemons[:number], after, *node.daemons[number + 1 :])
+            for later in world.later(at):
+                yield Node(later, daemons, at, faults)
+
+
+def _ticked(
+    world: World, daemon: Daemon, at: float, faults: int, controller: Controller, lie: Lie | None
+) -> Iterator[tuple[World, Daemon, int]]:
+    """A tick of one daemon, which may die before it acts or right after."""
+    most, newborn = controller.guards.bounds.maximum, Daemon(controller.initial())
+    for early, fault in world.moves(at, faults=faults > 0, most=most):
+        observation = early.observed(at, daemon.last_write, listed=daemon.wants_workers)
+        state, decision = controller.step(daemon.state, lie(daemon, observation) if lie else observation)
+        left = faults - fault
         for now, late_fault in early.moves(at, faults=left > 0, most=most):
-            fewer = left - late_fault
-            landed = now.landed()
-            if fewer:  # the daemon dies before it acts
-                yield from (Node(world, newborn, at, fewer - 1) for world in landed.later(at))
+            fewer, landed = left - late_fault, now.landed()
+            if fewer:
+                yield landed, newborn, fewer - 1
+            listed = daemon.wants_workers
             for after, outcome, lost in acted(landed, decision, at, listed=listed, faults=fewer > 0, most=most):
-                daemon = Daemon(state, decision.wants_workers, outcome)
-                for world in after.later(at):
-                    yield Node(world, daemon, at, fewer - lost)
-                    if fewer > lost:  # or right after it
-                        yield Node(world, newborn, at, fewer - lost - 1)
+                yield after, Daemon(state, decision.wants_workers, outcome), fewer - lost
+                if fewer > lost:
+                    yield after, newborn, fewer - lost - 1
 
 
 def acted(
@@ -125,21 +150,76 @@ class Found(NamedTuple):
     complete: bool
 
 
-def search(start: Node, controller: Controller, most_nodes: int) -> Found:
+def search(start: Node, controller: Controller, most_nodes: int, lie: Lie | None = None) -> Found:
     """Breadth first, until there is nothing new or too much."""
     nodes = {key(start): start}
+    came_from: dict[int, Node] = {}
     open_ = deque([start])
     while open_:
         if len(nodes) >= most_nodes:
             return Found(nodes, complete=False)
-        for node in following(open_.popleft(), controller):
-            if (name := key(node)) not in nodes:
-                nodes[name] = node
-                open_.append(node)
+        node = open_.popleft()
+        try:
+            for after in following(node, controller, lie):
+                if (name := key(after)) not in nodes:
+                    nodes[name] = after
+                    came_from[id(after)] = node
+                    open_.append(after)
+        except BusyWorkerStoppedError as error:
+            raise BusyWorkerStoppedError("\n".join([*_story(node, came_from), str(error)])) from None
     return Found(nodes, complete=True)
 
 
-def beginning(workers: int, busy: int, faults: int, controller: Controller) -> Node:
-    """Workers that run, some of them busy, and a daemon that just started."""
+def _story(node: Node, came_from: dict[int, Node]) -> list[str]:
+    """How the search came there, a line a tick."""
+    nodes = [node]
+    while (before := came_from.get(id(nodes[-1]))) is not None:
+        nodes.append(before)
+    return [_told(each) for each in reversed(nodes)]
+
+
+def _told(node: Node) -> str:
+    world = node.world
+    phases = {
+        each.worker: each.phase.value for daemon in node.daemons for each in daemon.state.removal.victims
+    }
+    workers = "  ".join(
+        "".join((
+            each.name,
+            "" if each.runs else " pending",
+            " busy" if each.busy else "",
+            "" if each.consuming else " stopped",
+            " protected" if each.protected else "",
+            " flying" if each.flying else "",
+            f" <{phases[each.name]}>" if each.name in phases else "",
+        ))
+        for each in world.workers
+    )
+    return (
+        f"{node.at:.0f} desired {world.desired} queued {world.queued} late {world.late} slow {world.slow} | "
+        f"{workers} | {[daemon.last_write for daemon in node.daemons]}"
+    )
+
+
+def beginning(workers: int, busy: int, faults: int, controller: Controller, *, daemons: int = 1) -> Node:
+    """Workers that run, some of them busy, and daemons that just started."""
     rows = tuple(Worker(f"s{number}", busy=number < busy) for number in range(workers))
-    return Node(World(rows, workers), Daemon(controller.initial()), 1e6, faults)
+    return Node(World(rows, workers), (Daemon(controller.initial()),) * daemons, 1e6, faults)
+
+
+def calmed(node: Node, controller: Controller, ticks: int) -> Node:
+    """So long after the last fault, the last task ended and no other came; the daemons take turns."""
+    world, daemons, at = node.world, list(node.daemons), node.at
+    for tick in range(ticks):
+        at += TICK_SECONDS
+        rows = tuple(replace(each, busy=False, flying=False, runs=each.runs or not each.young) for each in world.workers)
+        world = replace(world, workers=rows, queued=0)
+        number = tick % len(daemons)
+        daemon = daemons[number]
+        observation = world.observed(at, daemon.last_write, listed=daemon.wants_workers)
+        state, decision = controller.step(daemon.state, observation)
+        acts = acted(world, decision, at, listed=daemon.wants_workers, faults=False, most=0)
+        world, outcome, _ = next(acts)
+        daemons[number] = Daemon(state, decision.wants_workers, outcome)
+        world = next(world.later(at))
+    return Node(world, tuple(daemons), at, 0)

@@ -33,7 +33,9 @@ from policies.model import (
 
 PROTECTED_SECONDS = 1e6
 LATE_TICKS = 2
-"""Within so many ticks a write without an answer arrives, or it never does."""
+"""Within so many ticks a write without an answer arrives, or it never does ..."""
+LAUNCH_TICKS = LATE_TICKS + 1
+"""... and no worker is launched and takes a task in less."""
 
 
 class BusyWorkerStoppedError(AssertionError):
@@ -51,6 +53,8 @@ class Worker:
     protected: bool = False
     flying: bool = False
     """A task that was sent to it before its intake stopped may still arrive."""
+    young: int = 0
+    """So many ticks it is sure not to start."""
     ordered_at: float = 0.0
 
 
@@ -87,7 +91,7 @@ class World:
         calm = replace(self, slow=False)
         if surplus <= 0:
             new = tuple(
-                Worker(f"w{self.born + number}", runs=False, ordered_at=at) for number in range(-surplus)
+                Worker(f"w{self.born + number}", runs=False, young=LAUNCH_TICKS, ordered_at=at) for number in range(-surplus)
             )
             yield replace(calm, workers=self.workers + new, born=self.born + len(new))
             return
@@ -105,7 +109,7 @@ class World:
         for worker in {replace(each, name="", ordered_at=0.0): each for each in self.workers}.values():
             if worker.busy:
                 yield from ((world, False) for world in self.changed(worker, busy=False).worked())
-            if not worker.runs:
+            if not worker.runs and not worker.young:
                 yield from ((world, False) for world in self.changed(worker, runs=True).worked())
             if worker.flying and not worker.busy:
                 yield self.changed(worker, busy=True, flying=False), False
@@ -180,7 +184,9 @@ class World:
     def later(self, at: float) -> Iterator[World]:
         """A tick has passed: what was on its way has arrived, or never will."""
         late = None if self.late is None or self.late[1] <= 1 else (self.late[0], self.late[1] - 1)
-        yield from (replace(self, late=late).settled(at) if self.slow else [replace(self, late=late)])
+        rows = tuple(replace(each, young=max(0, each.young - 1)) for each in self.workers)
+        after = replace(self, late=late, workers=rows)
+        yield from (after.settled(at) if self.slow else [after])
 
     def landed(self) -> World:
         """A task on its way to a worker arrives within a tick after its intake stopped."""
