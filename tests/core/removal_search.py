@@ -20,7 +20,7 @@ from tests.core.removal_world import BusyWorkerStoppedError, Worker, World
 TICK_SECONDS = 10.0
 AGE_LIMIT = 60.0
 """No rule of the search's controller asks whether something is older."""
-PATIENCE = Patience(deadline_seconds=40.0, settle_seconds=20.0, freeze_seconds=40.0)
+PATIENCE = Patience(deadline_seconds=40.0, settle_seconds=30.0, freeze_seconds=40.0)
 
 
 def controller_for(most: int, way_in: SafeRemoval | None = None) -> Controller:
@@ -46,6 +46,11 @@ class Node(NamedTuple):
     daemons: tuple[Daemon, ...]
     at: float
     faults: int
+
+
+def _started(controller: Controller) -> Daemon:
+    """A fleet lists its workers at the first look, asked or not."""
+    return Daemon(controller.initial(), wants_workers=True)
 
 
 Lie = Callable[[Daemon, Observation], Observation]
@@ -114,7 +119,7 @@ def _ticked(
     world: World, daemon: Daemon, at: float, faults: int, controller: Controller, lie: Lie | None
 ) -> Iterator[tuple[World, Daemon, int]]:
     """A tick of one daemon, which may die before it acts or right after."""
-    most, newborn = controller.guards.bounds.maximum, Daemon(controller.initial())
+    most, newborn = controller.guards.bounds.maximum, _started(controller)
     for early, fault in world.moves(at, faults=faults > 0, most=most):
         observation = early.observed(at, daemon.last_write, listed=daemon.wants_workers)
         state, decision = controller.step(daemon.state, lie(daemon, observation) if lie else observation)
@@ -204,22 +209,38 @@ def _told(node: Node) -> str:
 def beginning(workers: int, busy: int, faults: int, controller: Controller, *, daemons: int = 1) -> Node:
     """Workers that run, some of them busy, and daemons that just started."""
     rows = tuple(Worker(f"s{number}", busy=number < busy) for number in range(workers))
-    return Node(World(rows, workers), (Daemon(controller.initial()),) * daemons, 1e6, faults)
+    return Node(World(rows, workers), (_started(controller),) * daemons, 1e6, faults)
 
 
 def calmed(node: Node, controller: Controller, ticks: int) -> Node:
-    """So long after the last fault, the last task ended and no other came; the daemons take turns."""
-    world, daemons, at = node.world, list(node.daemons), node.at
+    """So long after the last fault: no task is left and none comes, and of two daemons one is gone.
+
+    Halfway the protections end that nobody renewed.
+    """
+    world, daemon, at = node.world, node.daemons[0], node.at
     for tick in range(ticks):
         at += TICK_SECONDS
-        rows = tuple(replace(each, busy=False, flying=False, runs=each.runs or not each.young) for each in world.workers)
+        rows = tuple(
+            replace(
+                each,
+                busy=False,
+                flying=False,
+                runs=each.runs or not each.young,
+                protected=each.protected and tick != ticks // 2,
+            )
+            for each in world.workers
+        )
         world = replace(world, workers=rows, queued=0)
-        number = tick % len(daemons)
-        daemon = daemons[number]
         observation = world.observed(at, daemon.last_write, listed=daemon.wants_workers)
         state, decision = controller.step(daemon.state, observation)
         acts = acted(world, decision, at, listed=daemon.wants_workers, faults=False, most=0)
         world, outcome, _ = next(acts)
-        daemons[number] = Daemon(state, decision.wants_workers, outcome)
+        daemon = Daemon(state, decision.wants_workers, outcome)
         world = next(world.later(at))
-    return Node(world, tuple(daemons), at, 0)
+    return Node(world, (daemon,), at, 0)
+
+
+def is_well(node: Node) -> bool:
+    """One worker, as the bounds say, and it takes tasks."""
+    workers = node.world.workers
+    return node.world.desired == len(workers) == 1 and all(each.consuming for each in workers)

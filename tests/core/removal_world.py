@@ -31,8 +31,9 @@ from policies.model import (
     WorkerState,
 )
 
-PROTECTED_SECONDS = 1e6
-LATE_TICKS = 2
+PROTECTED_SECONDS = 3000.0
+"""What is left of a protection whenever somebody looks: none ends during a search."""
+LATE_TICKS = 3
 """Within so many ticks a write without an answer arrives, or it never does ..."""
 LAUNCH_TICKS = LATE_TICKS + 1
 """... and no worker is launched and takes a task in less."""
