@@ -129,7 +129,9 @@ def _ticked(
             if fewer:
                 yield landed, newborn, fewer - 1
             listed = daemon.wants_workers
-            for after, outcome, lost in acted(landed, decision, at, listed=listed, faults=fewer > 0, most=most):
+            for after, outcome, lost in acted(
+                landed, decision, at, listed=listed, faults=fewer > 0, most=most
+            ):
                 yield after, Daemon(state, decision.wants_workers, outcome), fewer - lost
                 if fewer > lost:
                     yield after, newborn, fewer - lost - 1
@@ -189,15 +191,17 @@ def _told(node: Node) -> str:
         each.worker: each.phase.value for daemon in node.daemons for each in daemon.state.removal.victims
     }
     workers = "  ".join(
-        "".join((
-            each.name,
-            "" if each.runs else " pending",
-            " busy" if each.busy else "",
-            "" if each.consuming else " stopped",
-            " protected" if each.protected else "",
-            " flying" if each.flying else "",
-            f" <{phases[each.name]}>" if each.name in phases else "",
-        ))
+        "".join(
+            (
+                each.name,
+                "" if each.runs else " pending",
+                " busy" if each.busy else "",
+                "" if each.consuming else " stopped",
+                " protected" if each.protected else "",
+                " flying" if each.flying else "",
+                f" <{phases[each.name]}>" if each.name in phases else "",
+            )
+        )
         for each in world.workers
     )
     return (

@@ -92,7 +92,8 @@ class World:
         calm = replace(self, slow=False)
         if surplus <= 0:
             new = tuple(
-                Worker(f"w{self.born + number}", runs=False, young=LAUNCH_TICKS, ordered_at=at) for number in range(-surplus)
+                Worker(f"w{self.born + number}", runs=False, young=LAUNCH_TICKS, ordered_at=at)
+                for number in range(-surplus)
             )
             yield replace(calm, workers=self.workers + new, born=self.born + len(new))
             return

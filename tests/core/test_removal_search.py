@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policies.model import Capacity, Refused, Unknown, WorkerState
+from policies.model import Refused, Unknown, WorkerState
 from tests.core.removal_search import beginning, calmed, controller_for, is_well, search
-from tests.core.removal_world import BusyWorkerStoppedError
+from tests.core.removal_world import PROTECTED_SECONDS, BusyWorkerStoppedError
 
 ALL = 1_000_000
 CALM_TICKS = 40
@@ -43,77 +43,70 @@ def test_nothing_that_may_happen_stops_a_busy_worker(workers, busy, faults, daem
 
 def looks_protected(daemon, observation):
     """Takes its own word for a protection instead of reading it back."""
-    return of_workers(
-        observation,
-        lambda workers, name, row: workers.protected_until.__setitem__(row, observation.at + 3000),
-        daemon.state.protected,
+    return seen_otherwise(
+        observation, daemon.state.protected, protected_until=observation.at + PROTECTED_SECONDS
     )
 
 
 def looks_empty(daemon, observation):
     """Takes a worker with stopped intake for empty."""
-    return of_workers(
-        observation,
-        lambda workers, name, row: workers.busy_slots.__setitem__(row, 0.0),
-        daemon.state.removal.stopped,
-    )
+    return seen_otherwise(observation, daemon.state.removal.stopped, busy_slots=0.0)
 
 
-def looks_busy_never(daemon, observation):
-    """Has no idea who is busy and thinks that nobody is."""
-    everybody = observation.capacity.workers.ids if observation.capacity.workers else ()
-    return of_workers(
-        observation, lambda workers, name, row: workers.busy_slots.__setitem__(row, 0.0), everybody
-    )
+def looks_idle(daemon, observation):
+    """Takes everybody for empty."""
+    return seen_otherwise(observation, everybody(observation), busy_slots=0.0)
 
 
 def looks_at_work(daemon, observation):
-    """Does not notice workers whose intake somebody else has stopped."""
-    everybody = observation.capacity.workers.ids if observation.capacity.workers else ()
-    strangers = frozenset(everybody) - daemon.state.removal.stopped
-    return of_workers(
-        observation, lambda workers, name, row: workers.consuming.__setitem__(row, 1.0), strangers
-    )
+    """Does not notice workers whose intake an earlier daemon has stopped."""
+    strangers = everybody(observation) - daemon.state.removal.stopped
+    return seen_otherwise(observation, strangers, consuming=1.0)
 
 
 def looks_started(daemon, observation):
-    """Takes pending workers for protected ones that run."""
-    everybody = observation.capacity.workers.ids if observation.capacity.workers else ()
-
-    def start(workers, name, row):
-        if workers.state[row] == WorkerState.PENDING:
-            workers.state[row] = WorkerState.RUNNING
-            workers.protected_until[row] = observation.at + 3000
-
-    seen = of_workers(observation, start, everybody)
-    if isinstance(seen.capacity, Capacity):
-        capacity = replace(seen.capacity, pending=0, running=seen.capacity.running + seen.capacity.pending)
-        seen = replace(seen, capacity=capacity)
-    return seen
+    """Takes pending workers for ones that run, and stay where they are."""
+    pending = frozenset(
+        name
+        for name, state in zip(everybody_in_order(observation), states(observation), strict=True)
+        if state == WorkerState.PENDING
+    )
+    return seen_otherwise(
+        replace(observation, capacity=replace(observation.capacity, pending=0)),
+        pending,
+        state=WorkerState.RUNNING,
+        protected_until=observation.at + PROTECTED_SECONDS,
+    )
 
 
 def looks_refused(daemon, observation):
     """Takes a write without an answer for one that was not done."""
     write = observation.last_write
-    return replace(observation, last_write=Refused(write.desired, "") if isinstance(write, Unknown) else write)
-
-
-def of_workers(observation, change, names):
-    """The observation with these workers looking otherwise."""
-    capacity = observation.capacity
-    if capacity.workers is None:
-        return observation
-    workers = replace(
-        capacity.workers,
-        **{
-            name: np.array(getattr(capacity.workers, name))
-            for name in ("state", "busy_slots", "consuming", "protected_until")
-        },
+    return (
+        replace(observation, last_write=Refused(write.desired, "")) if type(write) is Unknown else observation
     )
-    for row, name in enumerate(workers.ids):
-        if name in names:
-            change(workers, name, row)
-    return replace(observation, capacity=replace(capacity, workers=workers))
+
+
+def everybody_in_order(observation):
+    return observation.capacity.workers.ids if observation.capacity.workers else ()
+
+
+def everybody(observation):
+    return frozenset(everybody_in_order(observation))
+
+
+def states(observation):
+    return observation.capacity.workers.state if observation.capacity.workers else ()
+
+
+def seen_otherwise(observation, names, **columns):
+    """The observation with these columns of these workers changed."""
+    workers = observation.capacity.workers
+    if workers is None:
+        return observation
+    chosen = np.array([name in names for name in workers.ids], dtype=bool)
+    changed = {column: np.where(chosen, value, getattr(workers, column)) for column, value in columns.items()}
+    return replace(observation, capacity=replace(observation.capacity, workers=replace(workers, **changed)))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +114,7 @@ def of_workers(observation, change, names):
     [
         (looks_protected, 0),
         (looks_empty, 0),
-        (looks_busy_never, 0),
+        (looks_idle, 0),
         (looks_started, 1),
         (looks_refused, 1),
         (looks_at_work, 2),
