@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from simulations.candidate import Candidate
 from simulations.cores import CoresError
 from simulations.history_split import split
 from simulations.recommend import Question, Recommendation, Verdict, recommend
+from simulations.report import page
+from simulations.report.search_page import recommend_page
 from simulations.run import SimulationError
 from simulations.space import Space
 from simulations.study import (
@@ -29,6 +31,7 @@ from simulations.study import (
 )
 from simulations.toml_block import block, key_text
 from simulations.trace import Trace, TraceError
+from simulations.words import sure
 
 PLACEHOLDERS = {"cluster": "CLUSTER", "service": "SERVICE"}
 DATABASE = '[airflow]\ndatabase_url = "postgresql://USER:PASSWORD@HOST:5432/airflow"\n'
@@ -46,22 +49,28 @@ class Plan:
     target: str = "default"
     whole_file: bool = True
     """Whether the advice is a whole configuration, or the target's table of one that there is."""
+    report: Path | None = None
+    """Where the page goes."""
 
 
 def run_recommend(frame: Frame, question: Question, plan: Plan) -> int:
     """Recommends and prints.  The exit code: 0 done, 1 nothing keeps the promise, 2 wrong usage."""
     try:
+        if plan.report is not None:
+            page.check(plan.report)
         study = study_of(frame)
         space = plan.space_of(split(study.trace, question.split)[0])
         found = space.candidates(plan.random, study.seed)
         advice = recommend(study, question, found.candidates, less_of=plan.less_of, rivals=plan.rivals)
+        toml = configuration(advice.chosen.candidate, plan) if advice.chosen is not None else ""
+        if plan.report is not None:
+            page.write(plan.report, recommend_page(study, question, advice, toml))
     except (SimulationError, CoresError) as error:
         return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:
         return complain(error, EXIT_USAGE)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    toml = configuration(advice.chosen.candidate, plan) if advice.chosen is not None else ""
     if frame.as_json:
         print(json.dumps(_document(advice, study, question, toml), indent=2))  # noqa: T201
     else:
@@ -80,7 +89,7 @@ def _nothing(advice: Recommendation, question: Question, closest: Verdict) -> st
     part = "last" if advice.judged else "first"
     return (
         f"{what}; the closest, {closest.candidate.label}, comes to {closest.slo_seconds:.1f} s on the {part} "
-        f"part ({_sure(closest)} sure): allow more workers or a longer wait"
+        f"part ({sure(closest.confidence)} sure): allow more workers or a longer wait"
     )
 
 
@@ -175,11 +184,6 @@ def _section(table: Table, name: str, verdicts: list[Verdict] | list[Verdict | N
             f"{each.cost_usd:,.2f}",
             f"{each.slo_seconds:,.1f}",
             f"{each.worker_hours:,.1f}",
-            _sure(each),
+            sure(each.confidence),
             "yes" if each.kept else "no",
         )
-
-
-def _sure(verdict: Verdict) -> str:
-    """Rounded down: 94.99 % is not 95 %."""
-    return f"{math.floor(verdict.confidence * 1000) / 10:.1f}%"

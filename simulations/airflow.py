@@ -60,7 +60,7 @@ class Airflow:
     parallelism: int | None = None
     """Most tasks queued and running at a time: `[core] parallelism` times schedulers."""
     pools: Mapping[str, int] | None = None
-    """Slots by pool; None: no pool is limited.  `default_pool` may be left out, which leaves it unlimited."""
+    """Slots by pool, -1: unlimited; None: no pool is limited.  `default_pool` may be left out: unlimited."""
     max_active_tasks: Limit = None
     """Most tasks queued and running of one DAG run, or of one DAG."""
     max_active_tasks_per_run: bool = True
@@ -96,7 +96,7 @@ class Airflow:
             object.__setattr__(self, "queued_timeout_seconds", quantised(timeout))
         for name, least in (("queued_per_loop", 1), ("parallelism", 1), ("retries", 0), ("requeues", 0)):
             _check(name, getattr(self, name), least)
-        for name, least in (("pools", 0), ("max_active_tasks", 1), ("max_active_runs", 1)):
+        for name, least in (("pools", -1), ("max_active_tasks", 1), ("max_active_runs", 1)):
             limit = getattr(self, name)
             named = limit.items() if isinstance(limit, Mapping) else (("", limit),)
             for key, value in named:

@@ -8,14 +8,18 @@ from typing import Any
 
 from simulations.excuses import excuses_of
 from simulations.levels import cheapest_fleet
-from simulations.program import Terms, least_cost, load_of
+from simulations.program import Terms, bins_of, columns_of, least_cost, load_of
 from simulations.schedule import Schedule, schedule_of
 from simulations.service import ServiceModel
 from simulations.trace import Trace, quantised
-from simulations.windows import windows_of, workers_needed
+from simulations.windows import Windows, windows_of, workers_needed
 
 HOUR = 3600.0
 BIN_SECONDS = 60.0
+MOST_BINS = 12_000
+"""A week in minutes and what comes after.  HiGHS takes seconds for it, and minutes for ten times as many."""
+MOST_COLUMNS = 15_000
+"""The same of a program with excuses, whose columns are much harder."""
 SOLVER_TOLERANCE = 1e-6
 """The program's optimum is taken down by this share: HiGHS may break each row by 1e-7."""
 IDLE_LAUNCHES = (0.0, 1.0, 2.0, 4.0)
@@ -35,6 +39,8 @@ class Bound:
     """Share of the tasks that may wait longer."""
     method: str
     """`levels`, `linear program` or `schedule`."""
+    bin_seconds: float = 0.0
+    """Length of the linear program's bins; 0 for the other methods."""
     remarks: tuple[str, ...] = ()
     """What in this trace the figure does not see."""
 
@@ -51,7 +57,7 @@ def lower_bound(
     *,
     minimum_seconds: float = 0.0,
     ready_at_start: int = 0,
-    bin_seconds: float = BIN_SECONDS,
+    bin_seconds: float | None = None,
 ) -> Bound:
     """Worker-hours below which no fleet, knowing all in advance, keeps the promise.
 
@@ -65,6 +71,8 @@ def lower_bound(
     levels of what no schedule can move, whichever is higher.  Both leave out only what a real fleet must
     also obey, so both are bounds: whole workers, whole tasks, tasks that stay where they started.
 
+    - Bins are `BIN_SECONDS` long unless told otherwise, and twice, four times, ... as long where the program
+      would take minutes: means over longer bins ask for less, so it stays a bound.
     - Launches count the median delay.  With a spread the bound holds in the mean, not for each seed.
     - A worker may be stopped in the tail after its last task.  So with tails a launch counts that much
       less; tails longer than a launch count as a launch.
@@ -74,28 +82,45 @@ def lower_bound(
 
     Raises `ValueError` for a promise, share, or bin that cannot be, `BoundError` if the solver gives up.
     """
-    _check(max_wait_seconds, excused_share, bin_seconds)
+    shortest = BIN_SECONDS if bin_seconds is None else bin_seconds
+    _check(max_wait_seconds, excused_share, shortest)
     launch = service.launch.median_seconds
     tail = min(service.slot_tail_seconds, launch)
     terms = Terms(
         service.slots_per_worker, launch - tail, max(0.0, minimum_seconds - launch + tail), ready_at_start
     )
     windows = windows_of(trace, quantised(max_wait_seconds), tail)
-    seconds, launches, method = 0.0, 0.0, "levels"
+    seconds, launches, method, used_bins = 0.0, 0.0, "levels", 0.0
     if not excused_share:
         at, needed = workers_needed(*windows.compulsory(), service.slots_per_worker)
         seconds, launches = cheapest_fleet(at, needed, terms.launch_seconds)
         seconds -= terms.launch_seconds * min(ready_at_start, launches)
-    if max_wait_seconds or excused_share or terms.least_ready_seconds >= 2 * bin_seconds:
-        load = load_of(windows, terms, bin_seconds)
-        excuses = excuses_of(trace, windows, bin_seconds) if excused_share else None
+    if max_wait_seconds or excused_share or terms.least_ready_seconds >= 2 * shortest:
+        if bin_seconds is None:
+            shortest = _solvable_bins(trace, windows, terms, excused_share)
+        load = load_of(windows, terms, shortest)
+        excuses = excuses_of(trace, windows, shortest) if excused_share else None
         cost, launched = least_cost(load, terms, excuses, excused_share * len(trace))
         cost *= 1 - SOLVER_TOLERANCE
         if cost > seconds:
-            seconds, launches, method = cost, launched, "linear program"
+            seconds, launches, method, used_bins = cost, launched, "linear program", load.bin_seconds
     seconds = max(0.0, seconds - tail * ready_at_start)
     remarks = _remarks(trace, service, excused_share)
-    return Bound(seconds / HOUR, launches, max_wait_seconds, excused_share, method, remarks)
+    if bin_seconds is None and used_bins > BIN_SECONDS:
+        remarks = (*remarks, f"a long trace: the lower bound looks at means over {used_bins:g} s")
+    return Bound(seconds / HOUR, launches, max_wait_seconds, excused_share, method, used_bins, remarks)
+
+
+def _solvable_bins(trace: Trace, windows: Windows, terms: Terms, excused_share: float) -> float:
+    """Bins so long that the program is solved in seconds."""
+    bin_seconds = BIN_SECONDS
+    while (bins := bins_of(windows, terms, bin_seconds)) > MOST_BINS or (
+        excused_share
+        and bins > 1
+        and columns_of(bins, excuses_of(trace, windows, bin_seconds)) > MOST_COLUMNS
+    ):
+        bin_seconds *= 2
+    return bin_seconds
 
 
 def feasible(
@@ -111,7 +136,12 @@ def feasible(
     schedule = best_schedule(trace, service, max_wait_seconds, minimum_seconds=minimum_seconds)
     hours = float(schedule.billed_seconds(minimum_seconds).sum()) / HOUR
     return Bound(
-        hours, len(schedule.ready_at), max_wait_seconds, 0.0, "schedule", _remarks(trace, service, 0.0)
+        hours,
+        len(schedule.ready_at),
+        max_wait_seconds,
+        0.0,
+        "schedule",
+        remarks=_remarks(trace, service, 0.0),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from simulations.bound import BIN_SECONDS, Bound, feasible, lower_bound
+from simulations.bound import Bound, feasible, lower_bound
 from simulations.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Options, controller_of
 from simulations.price import parse
 from simulations.program import BoundError
@@ -30,7 +30,8 @@ class Promise:
     max_wait_seconds: float
     excused_share: float = 0.0
     """Share of the tasks that may wait longer."""
-    bin_seconds: float = BIN_SECONDS
+    bin_seconds: float | None = None
+    """What the linear program tells apart; None: as fits the trace."""
 
 
 @dataclass(frozen=True, slots=True)

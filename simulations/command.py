@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -23,14 +23,22 @@ from autoscaler.core.record import encode_decision, encode_start
 from policies.catalog import build
 from policies.model import Decision, Observation
 from simulations.price import parse
+from simulations.promise import Promise, promise_of
 from simulations.run import SimulationError, simulate
 from simulations.score import Score, score
 from simulations.service import LaunchDelay, ServiceModel
+from simulations.slo import parse as parse_slo
 from simulations.trace import Trace, TraceError
 from simulations.trace_file import read_trace
+from simulations.waits_table import groups_of, kinds_of, waits_document, waits_of, waits_table
+from simulations.words import span
+
+if TYPE_CHECKING:
+    from simulations.report.outputs import Outputs
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 TARGET = "simulation"
+OnStep = Callable[[Observation, Decision], None]
 LAUNCH = LaunchDelay()
 LONG_RUN_TASKS = 100_000
 """Shorter traces end before a progress bar is worth a look."""
@@ -61,6 +69,14 @@ class Options:
     price: str = "x86:2:4"
     log: Path | None = None
     """Where the decision records go."""
+    report: Path | None = None
+    """Where the page goes ..."""
+    plot: Path | None = None
+    """... and the picture."""
+    slo: str | None = None
+    """A promise to measure the waits by, such as `p95 wait < 60s`."""
+    by: str | None = None
+    """Waits by queue, DAG, pool or run; None: by queue where there are several."""
     target: Mapping[str, Any] = field(default_factory=dict)
     """Of a configured target all that decides, as a daemon's start record has it; empty: the options do."""
     as_json: bool = False
@@ -92,26 +108,39 @@ def _run(options: Options, controller: Controller | None) -> None:
     options = replace(options, seed=seed)
     print(f"seed {seed}", file=sys.stderr if options.as_json else sys.stdout, flush=True)
     price, controller = parse(options.price), controller or controller_of(options)
+    slo = None if options.slo is None else parse_slo(options.slo)
     launch = LaunchDelay(options.launch, options.launch_spread)
     service = ServiceModel(options.slots, launch, options.slot_tail, options.retry_delay)
     trace = read_trace(options.trace)
     if options.queue is not None:
         trace = trace.of_queue(options.queue)
-    with _log(options, controller, trace) as on_step, _progress(len(trace)) as on_progress:
+    if options.by is not None:
+        groups_of(trace, options.by)
+    outputs = _outputs(options)
+    with _log(options, controller, trace) as log, _progress(len(trace)) as on_progress:
         result = simulate(
             trace,
             controller,
             service,
             seed,
             tick_seconds=options.tick,
-            on_step=on_step,
+            on_step=_both(log, None if outputs is None else outputs.recorder),
             on_progress=on_progress,
         )
     figures = score(result, price)
+    promise = None if slo is None else promise_of(slo, result)
+    if outputs is not None:
+        outputs.write(result, figures, controller, price, promise)
     if options.as_json:
-        print(json.dumps({"seed": seed, "trace": trace.source, **figures.as_dict()}, indent=2))  # noqa: T201
-    else:
-        Console(highlight=False).print(table_of(figures, trace.source))
+        kept = {} if promise is None else {"slo": promise.as_dict()}
+        waits = {"waits": waits_document(result, options.by, slo)}
+        document = {"seed": seed, "trace": trace.source, **figures.as_dict(), **kept, **waits}
+        print(json.dumps(document, indent=2))  # noqa: T201
+        return
+    console = Console(highlight=False)
+    console.print(table_of(figures, trace.source, promise))
+    for kind in kinds_of(trace, options.by):
+        console.print(waits_table(kind, waits_of(result, kind, slo)))
 
 
 def controller_of(options: Options) -> Controller:
@@ -128,10 +157,29 @@ def controller_of(options: Options) -> Controller:
     return Controller(build(specification, options.slots), bounds, Watch(options.slots, options.maximum))
 
 
+def _outputs(options: Options) -> Outputs | None:
+    """Where page and picture go.  Raises `ValueError` for a place where they cannot."""
+    if options.report is None and options.plot is None:
+        return None
+    from simulations.report.outputs import Outputs  # noqa: PLC0415 - seldom wanted
+
+    return Outputs(options.report, options.plot)
+
+
+def _both(one: OnStep | None, other: OnStep | None) -> OnStep | None:
+    """Whoever wants to see the ticks sees them."""
+    if one is None or other is None:
+        return one or other
+
+    def see(observation: Observation, decision: Decision) -> None:
+        one(observation, decision)
+        other(observation, decision)
+
+    return see
+
+
 @contextmanager
-def _log(
-    options: Options, controller: Controller, trace: Trace
-) -> Iterator[Callable[[Observation, Decision], None] | None]:
+def _log(options: Options, controller: Controller, trace: Trace) -> Iterator[OnStep | None]:
     """Writes every decision; the file also says with what it began, so that it can be replayed."""
     if options.log is None:
         yield None
@@ -168,20 +216,22 @@ def _progress(tasks: int) -> Iterator[Callable[[int], None] | None]:
         yield lambda done: progress.update(bar, completed=done)
 
 
-def table_of(figures: Score, source: str) -> Table:
+def table_of(figures: Score, source: str, promise: Promise | None = None) -> Table:
     """The figures for a person."""
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
+    promised = () if promise is None else (_promise_row(promise),)
     rows = (
         ("trace", source),
         ("tasks", f"{figures.tasks:,}"),
-        ("makespan", _span(figures.makespan_seconds)),
-        ("wait mean", _span(figures.wait_mean_seconds)),
-        ("wait p50", _span(figures.wait_p50_seconds)),
-        ("wait p95", _span(figures.wait_p95_seconds)),
-        ("wait p99", _span(figures.wait_p99_seconds)),
-        ("wait max", _span(figures.wait_max_seconds)),
+        ("makespan", span(figures.makespan_seconds)),
+        ("wait mean", span(figures.wait_mean_seconds)),
+        ("wait p50", span(figures.wait_p50_seconds)),
+        ("wait p95", span(figures.wait_p95_seconds)),
+        ("wait p99", span(figures.wait_p99_seconds)),
+        ("wait max", span(figures.wait_max_seconds)),
+        *promised,
         ("worker-hours", f"{figures.worker_hours:,.1f}"),
         ("cost", f"${figures.cost_usd:,.2f}"),
         ("price", figures.price),
@@ -199,9 +249,6 @@ def table_of(figures: Score, source: str) -> Table:
     return table
 
 
-def _span(seconds: float) -> str:
-    """Seconds while they are few, then minutes, hours, days."""
-    for unit, length in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"
+def _promise_row(promise: Promise) -> tuple[str, str]:
+    kept = "kept" if promise.kept else "broken"
+    return promise.slo.text, f"{kept}: {span(promise.seconds)}, {promise.misses:,} tasks beyond"

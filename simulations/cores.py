@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
@@ -21,7 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simulations.trace import Trace, is_constant
+from simulations.packed import Rest, packed, unpacked
+from simulations.trace import Trace
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
@@ -101,19 +101,11 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _lay_out(trace: Trace, folder: Path) -> None:
-    """The columns as files that every process maps into its memory, which then is the same memory.
-
-    Keys stay behind: they are only what errors call a task, and there a row's number does.
-    """
-    columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
-    # An empty file cannot be mapped.
-    arrays = [name for name, column in columns.items() if isinstance(column, np.ndarray) and column.size]
-    constant = {name: columns[name][0] for name in arrays if is_constant(columns[name])}
-    mapped = [name for name in arrays if name not in constant]
-    for name in mapped:
-        np.save(folder / f"{name}.npy", columns[name])
-    rest: dict[str, Any] = {**dict.fromkeys(mapped), **constant, "keys": range(1, len(trace) + 1)}
-    (folder / "trace.pickle").write_bytes(pickle.dumps((replace(trace, **rest), list(constant))))
+    """The columns as files that every process maps into its memory, which then is the same memory."""
+    columns, rest = packed(trace)
+    for name, column in columns.items():
+        np.save(folder / f"{name}.npy", column)
+    (folder / "rest.pickle").write_bytes(pickle.dumps(rest))
 
 
 def _enter(folder: Path) -> None:
@@ -124,10 +116,8 @@ def _enter(folder: Path) -> None:
     columns: dict[str, Any] = {
         file.stem: np.load(file, mmap_mode="c").view(np.ndarray) for file in folder.glob("*.npy")
     }
-    rest, constant = pickle.loads((folder / "trace.pickle").read_bytes())  # noqa: S301 - our own file
-    tasks = len(columns["queued_at"])
-    columns |= {name: np.broadcast_to(getattr(rest, name), tasks) for name in constant}
-    _HERE["trace"] = replace(rest, **columns)
+    rest: Rest = pickle.loads((folder / "rest.pickle").read_bytes())  # noqa: S301 - our own file
+    _HERE["trace"] = unpacked(columns, rest)
 
 
 def _leave_with_parent() -> None:

@@ -36,7 +36,8 @@ ARRIVED, ARRIVES_AT = 8, 9  # how many of `order` have arrived, and when the nex
 PLANNED, SPARE, SHIFT = 10, 11, 12  # entries on the agenda, spare leaves, bits of a leaf's number
 OPENED_AT = 13  # when an intake was opened that nothing has looked at yet
 SLOT_TAIL, RETRY_DELAY = 14, 15
-STATE_SIZE = 16
+ALIVE_AT, UNFINISHED_SEEN = 16, 17  # see `rest`
+STATE_SIZE = 18
 
 # Rows of `workers`.
 FREE, BUSY, RUNNING, CONSUMING, STOPPED = range(5)
@@ -354,27 +355,71 @@ def _borrowed(a: Arrays) -> Arrays:
 
 
 @compiled
+def _happen(at: int, starts_at: float, a: Arrays) -> None:
+    """All that is due at this instant, once."""
+    state = a.state
+    now = starts_at + at / QUANTA_PER_SECOND
+    state[OPENED_AT] = NEVER
+    if state[TAIL] > len(a.queue) >> 1:
+        _make_room(a)
+    first = state[TAIL]
+    _end_all(at, a)
+    _make_ready(at, a)
+    if state[TAIL] > first or state[ARRIVES_AT] == at or state[PLANNED]:
+        _queue_due(at, now, first, a)
+    _start(at, now, a)
+
+
+@compiled
 def advance(until: int, starts_at: float, *arrays: Any) -> int:
     """Lets everything happen that is due up to and including `until`.  When the next thing is due.
 
     `arrays` are those of `Arrays`, one by one: that halves the cost of a call.
     """
     a = _borrowed(Arrays(*arrays))
-    state, tasks = a.state, len(a.queue) >> 1
     while True:
         at = _next_due(a)
         if at > until:
             return at
-        now = starts_at + at / QUANTA_PER_SECOND
-        state[OPENED_AT] = NEVER
-        if state[TAIL] > tasks:
-            _make_room(a)
-        first = state[TAIL]
-        _end_all(at, a)
-        _make_ready(at, a)
-        if state[TAIL] > first or state[ARRIVES_AT] == at or state[PLANNED]:
-            _queue_due(at, now, first, a)
-        _start(at, now, a)
+        _happen(at, starts_at, a)
+
+
+@compiled
+def rest(
+    look: int,
+    step: int,
+    until: int,
+    lowest: int,
+    highest: int,
+    quiet_until: int,
+    starts_at: float,
+    *arrays: Any,
+) -> int:
+    """Lets time pass from look to look, the first at `look`, while they show nothing but what is expected.
+
+    That is: before `until`, tasks are left, none is queued, and from `lowest` to `highest` slots run.  How
+    many looks passed so; all that is due up to the one after them has happened too.  `ALIVE_AT` is the last
+    of them at which a task had ended since the one before, or no task ran up to `quiet_until`;
+    `UNFINISHED_SEEN` is what was left at the last.
+    """
+    a = _borrowed(Arrays(*arrays))
+    state, looks, unfinished = a.state, 0, a.state[UNFINISHED]
+    state[ALIVE_AT] = NEVER
+    while look < until:
+        at = _next_due(a)
+        while at <= look:
+            _happen(at, starts_at, a)
+            at = _next_due(a)
+        running = state[RUNNING_SLOTS]
+        if state[QUEUED_SLOTS] or not lowest <= running <= highest or not state[UNFINISHED]:
+            break
+        if state[UNFINISHED] < unfinished or (not running and look <= quiet_until):
+            unfinished = state[UNFINISHED]
+            state[ALIVE_AT] = look
+        looks += 1
+        look += step
+    state[UNFINISHED_SEEN] = unfinished
+    return looks
 
 
 @compiled

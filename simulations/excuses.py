@@ -57,9 +57,9 @@ def excuses_of(trace: Trace, windows: Windows, bin_seconds: float) -> Excuses:
         CLASSES_PER_DOUBLING * np.log2(np.maximum(length, FINE_BINS) / FINE_BINS)
     )
     kind = np.where(length < FINE_BINS, length, logarithm)
-    signs = np.stack((first[alone], kind[alone], windows.slots[alone].astype(float)), axis=1)
-    _, class_of, members = np.unique(signs, axis=0, return_inverse=True, return_counts=True)
-    class_of = class_of.reshape(-1)
+    widths, width = np.unique(windows.slots[alone], return_inverse=True)
+    sign = (first[alone] * (kind.max() + 1) + kind[alone]) * len(widths) + width
+    _, class_of, members = np.unique(sign, return_inverse=True, return_counts=True)
     least, most = np.full(len(members), np.inf), np.full(len(members), -np.inf)
     np.minimum.at(least, class_of, begin[alone])
     np.maximum.at(most, class_of, end[alone])

@@ -17,9 +17,11 @@ The rules, to the last start time:
 from __future__ import annotations
 
 from math import ceil, floor
+from typing import NamedTuple
 
 import numpy as np
 
+from policies.lull import Lull
 from policies.model import FloatArray, IntArray
 from simulations import events
 from simulations.events import NEVER, Arrays
@@ -28,6 +30,18 @@ from simulations.trace import QUANTA_PER_SECOND, Trace
 
 INFINITY = float("inf")
 _FEWEST_LEAVES, _FEWEST_WORKERS = 64, 64
+_LATEST_SECONDS = 2.0**40
+"""Later than any look, and still an instant."""
+
+
+class Rest(NamedTuple):
+    """Looks that were passed over, because they showed nothing new."""
+
+    looks: int
+    progressed_at: float | None
+    """The last of them that saw progress: a task had ended since the look before."""
+    unfinished: int
+    """Tasks that were left at the last."""
 
 
 class Kernel:
@@ -42,11 +56,14 @@ class Kernel:
         "_slots_per_worker",
         "_starts_at",
         "_workers",
+        "failed_tasks",
         "killed_tasks",
         "now",
         "queued_slots",
         "running_slots",
         "running_workers",
+        "scheduled_slots",
+        "skipped_tasks",
         "unfinished",
     )
 
@@ -58,6 +75,8 @@ class Kernel:
         slot_tail_seconds: float = 0.0,
         retry_delay_seconds: float = 0.0,
     ) -> None:
+        # What only a modelled Airflow knows.
+        self.scheduled_slots = self.failed_tasks = self.skipped_tasks = 0
         self._slots_per_worker = slots_per_worker
         self._starts_at = self.now = trace.starts_at
         self._duration_seconds = trace.duration_seconds
@@ -132,6 +151,17 @@ class Kernel:
         column: IntArray = self._arrays.workers[events.CONSUMING]
         return column
 
+    def busy_until(self, worker: int) -> float:
+        """When the worker's last slot is free again if it takes no more tasks; now if all are free."""
+        arrays = self._arrays
+        mine = np.flatnonzero(arrays.leaves[events.WORKER] == worker)
+        if not len(mine):
+            return self.now
+        state, tree = arrays.state, arrays.tree
+        due_at = tree[len(tree) >> 1 :][mine] >> state[events.SHIFT]
+        tails = np.where(arrays.leaves[events.HELD_BY, mine] >= 0, state[events.SLOT_TAIL], 0)
+        return self._starts_at + int((due_at + tails).max()) / QUANTA_PER_SECOND
+
     def launch(self, ready_at: float) -> int:
         """The number of a new worker that takes tasks from `ready_at` on.  Numbers count up from 0."""
         worker = self._workers
@@ -184,6 +214,32 @@ class Kernel:
             self._due_at = events.advance(instant, self._starts_at, *self._arrays)
             self._read()
         self.now = until
+
+    def rest(self, look: float, step_seconds: float, lull: Lull, quiet_until: float) -> Rest:
+        """Passes over the looks at `look`, a step later, and so on, for as long as they are of the lull.
+
+        Of the lull is a look before its end at which tasks are left, none waits, and from `lowest` to
+        `highest` slots run.  All that is due up to the first look that is not has happened; `now` is the
+        last one that was passed over.  `quiet_until`: until then having nothing to run counts as progress.
+        """
+        ends_at = min(lull.until, self._starts_at + _LATEST_SECONDS)
+        looks = events.rest(
+            self._instant(look),
+            round(step_seconds * QUANTA_PER_SECOND),
+            self._instant(ends_at),
+            lull.lowest,
+            lull.highest,
+            self._instant(quiet_until),
+            self._starts_at,
+            *self._arrays,
+        )
+        self._due_at = 0
+        self._read()
+        if looks:
+            self.now = look + (looks - 1) * step_seconds
+        alive_at, unfinished = self._arrays.state[[events.ALIVE_AT, events.UNFINISHED_SEEN]].tolist()
+        progressed_at = None if alive_at == NEVER else self._starts_at + alive_at / QUANTA_PER_SECOND
+        return Rest(looks, progressed_at, unfinished)
 
     def _instant(self, at: float) -> int:
         return ceil((at - self._starts_at) * QUANTA_PER_SECOND)

@@ -15,7 +15,12 @@ FARGATE = {
 }
 """AWS Fargate, dollars per vCPU-hour and per GB-hour, ephemeral storage up to 20 GB included."""
 FARGATE_MINIMUM_SECONDS = 60.0
-EXPECTED = "x86:VCPU:GB, arm:VCPU:GB, an MWAA class such as mw1.small, or dollars per worker-hour"
+SPOT_DISCOUNT = 0.6
+"""Fargate Spot is 50 to 70 % cheaper, by region and month; the middle, where nobody says."""
+EXPECTED = (
+    "x86:VCPU:GB, arm:VCPU:GB, an MWAA class such as mw1.small, or dollars per worker-hour "
+    "(Spot: x86:VCPU:GB:spot, or :spot=0.7 for 70 % less)"
+)
 
 
 class PriceError(ValueError):
@@ -34,18 +39,44 @@ class Price:
     """Paid for every hour of the run, whatever the fleet is."""
     included_workers: int = 0
     """Workers at a time that the base price pays for."""
+    vcpu_share: float | None = None
+    """Part of a worker's price that is for its vCPUs, the rest being for its memory; None: undivided."""
 
     def usd(self, billed_worker_hours: float, run_hours: float) -> float:
         """The cost of a run."""
+        return self.bill(billed_worker_hours, run_hours).total_usd
+
+    def bill(self, billed_worker_hours: float, run_hours: float) -> Bill:
+        """The cost of a run by what it is for."""
         extra = max(0.0, billed_worker_hours - self.included_workers * run_hours)
-        return self.base_usd_per_hour * run_hours + self.usd_per_worker_hour * extra
+        workers, base = self.usd_per_worker_hour * extra, self.base_usd_per_hour * run_hours
+        if self.vcpu_share is None:
+            return Bill(base + workers, base, workers_usd=workers)
+        vcpu = self.vcpu_share * workers
+        return Bill(base + workers, base, vcpu_usd=vcpu, memory_usd=workers - vcpu)
 
 
-def fargate(architecture: str, vcpu: float, memory_gb: float) -> Price:
-    """A Fargate task's price: per second, at least a minute."""
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A run's cost by what it is for; the parts make up the total."""
+
+    total_usd: float
+    base_usd: float = 0.0
+    """MWAA's environment, whatever the fleet is."""
+    vcpu_usd: float = 0.0
+    memory_usd: float = 0.0
+    workers_usd: float = 0.0
+    """Workers with an undivided price: MWAA's additional ones, or dollars per hour."""
+
+
+def fargate(architecture: str, vcpu: float, memory_gb: float, *, discount: float = 0.0) -> Price:
+    """A Fargate task's price: per second, at least a minute.  `discount`: of Spot."""
     vcpu_usd, gb_usd = FARGATE[architecture]
+    full = vcpu * vcpu_usd + memory_gb * gb_usd
     label = f"Fargate {architecture}, {vcpu:g} vCPU, {memory_gb:g} GB"
-    return Price(label, vcpu * vcpu_usd + memory_gb * gb_usd, FARGATE_MINIMUM_SECONDS)
+    spot = f", Spot ({discount:.0%} less)" if discount else ""
+    share = vcpu * vcpu_usd / full if full else None
+    return Price(f"{label}{spot}", full * (1 - discount), FARGATE_MINIMUM_SECONDS, vcpu_share=share)
 
 
 def mwaa(name: str) -> Price:
@@ -65,13 +96,28 @@ def parse(text: str) -> Price:
     if text in ENVIRONMENT_CLASSES:
         return mwaa(text)
     architecture, *sizes = text.split(":")
+    discount = None
+    if architecture in FARGATE and len(sizes) == 3:
+        discount = sizes.pop()
     try:
         numbers = [float(each) for each in (sizes if architecture in FARGATE else [text])]
+        less = _discount(discount)
     except ValueError:
         numbers = []
     wanted = 2 if architecture in FARGATE else 1
     if len(numbers) != wanted or not all(isfinite(number) and number >= 0 for number in numbers):
         raise PriceError(f"price: expected {EXPECTED}, got {text!r}")
     if architecture in FARGATE:
-        return fargate(architecture, *numbers)
+        return fargate(architecture, *numbers, discount=less)
     return Price(f"{numbers[0]:g} $ per worker-hour", numbers[0])
+
+
+def _discount(text: str | None) -> float:
+    """Of `spot` or `spot=SHARE`; none without.  Raises `ValueError`."""
+    if text is None:
+        return 0.0
+    name, equals, share = text.partition("=")
+    discount = float(share) if equals else SPOT_DISCOUNT
+    if name != "spot" or not 0 < discount < 1:
+        raise ValueError
+    return discount

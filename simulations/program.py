@@ -65,12 +65,23 @@ class Load:
         return float(self.edges[1] - self.edges[0])
 
 
+def bins_of(windows: Windows, terms: Terms, bin_seconds: float) -> int:
+    """How many bins of that length there are from the first task until the last worker is paid for."""
+    begin = int(windows.earliest.min() // bin_seconds)
+    end = float((windows.latest + windows.held_seconds).max()) + terms.least_ready_seconds
+    return max(1, int(np.ceil(end / bin_seconds)) - begin)
+
+
+def columns_of(bins: int, excuses: Excuses) -> int:
+    """How many columns a program with excuses has."""
+    return 6 * bins + len(excuses.members) + 1
+
+
 def load_of(windows: Windows, terms: Terms, bin_seconds: float) -> Load:
     """The envelopes of the work, bin by bin, from the first task until the last worker is paid for."""
     released, due, held = windows.earliest, windows.latest, windows.held_seconds
     begin = int(released.min() // bin_seconds)
-    end = float((due + held).max()) + terms.least_ready_seconds
-    bins = max(1, int(np.ceil(end / bin_seconds)) - begin)
+    bins = bins_of(windows, terms, bin_seconds)
     edges: FloatArray = bin_seconds * np.arange(begin, begin + bins + 1, dtype=np.float64)
     compulsory = windows.compulsory()
     at, needed = workers_needed(*compulsory, terms.slots_per_worker)

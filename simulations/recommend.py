@@ -54,6 +54,8 @@ class Recommendation:
     """Amazon MWAA in each environment class."""
     tried: int
     judged: int
+    seen: list[Verdict]
+    """All that was tried, on the first part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def recommend(
         rivals=beside[len(poorer) :],
         tried=len(candidates),
         judged=len(judged),
+        seen=tuned,
     )
 
 

@@ -93,7 +93,7 @@ class Replay:
     """
 
     def __init__(self, rebuild: Rebuild, change: Change | None = None, target: str | None = None) -> None:
-        self._rebuild, self._change, self._only = rebuild, change, target
+        self._rebuild, self._change, self.only = rebuild, change, target
         self._targets: dict[str, _Target] = {}
         self.other_lines = 0
 
@@ -112,7 +112,7 @@ class Replay:
                     yield each
                     if not each.cut_off:
                         self._lose(each.target)
-                case Found() if self._only in {None, each.target}:
+                case Found() if self.only in {None, each.target}:
                     try:
                         yield from self._next(each)
                     except RecordError as error:

@@ -118,7 +118,8 @@ def _broken(number: int, line: bytes, *, whole: bool) -> Iterator[Found | Bad | 
         except (ValueError, RecursionError):
             pass
         else:
-            yield Bad(number, "a record breaks off and another follows", target)
+            if line.startswith(b"{") or b'"kind"' in line[:again]:
+                yield Bad(number, "a record breaks off and another follows", target)
             yield _read(number, document)
             return
     if whole:

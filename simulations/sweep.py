@@ -17,6 +17,8 @@ from simulations.candidate import Candidate, mean_of
 from simulations.cores import CoresError
 from simulations.front import check_plot, pareto, save_plot
 from simulations.ledger import Ledger, fingerprint, seed_in
+from simulations.report import page
+from simulations.report.search_page import sweep_page
 from simulations.run import SimulationError
 from simulations.service import ServiceModel
 from simulations.space import Found, Space
@@ -49,6 +51,8 @@ class Search:
     out: Path | None = None
     """The file of results; None: one in the working directory, named after trace and service."""
     plot: Path | None = None
+    report: Path | None = None
+    """Where the page goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ def run_sweep(frame: Frame, space: Space, search: Search) -> int:
 def _run(frame: Frame, space: Space, search: Search) -> int:
     if search.plot is not None:
         check_plot(search.plot)
+    if search.report is not None:
+        page.check(search.report)
     study = study_of(frame, lambda trace, service: seed_in(_path(search, trace, service)))
     path = _path(search, study.trace, study.service)
     found = space.candidates(search.random, study.seed)
@@ -111,6 +117,8 @@ def _run(frame: Frame, space: Space, search: Search) -> int:
         raise SimulationError(f"no setting could run; {label}: {why}")
     if search.plot is not None:
         save_plot(search.plot, _points(swept.rows), f"{study.trace.source}: {len(swept.rows)} settings")
+    if search.report is not None:
+        page.write(search.report, sweep_page(study, swept))
     if frame.as_json:
         print(json.dumps(_document(swept, study, path), indent=2))  # noqa: T201
     else:

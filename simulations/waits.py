@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import FloatArray, IntArray
+from simulations.run import Result
 from simulations.slo import Slo
 from simulations.trace import QUANTA_PER_SECOND
 
+Codes = NDArray[np.signedinteger[Any]]
+"""Numbers of names."""
 KEY_BITS = 62
 """What a signed 64-bit key has room for: the group in front, the wait behind."""
 
@@ -46,7 +49,7 @@ class Grouped:
     highest: FloatArray
 
 
-def grouped(group: IntArray, groups: int, waits: FloatArray, shares: Sequence[float]) -> Grouped:
+def grouped(group: Codes, groups: int, waits: FloatArray, shares: Sequence[float]) -> Grouped:
     """Mean, quantiles and maximum of each group, all by one sort.
 
     `group`: a number in [0, groups) a task.  Quantiles lie between the two nearest waits, as numpy's do;
@@ -72,7 +75,7 @@ def grouped(group: IntArray, groups: int, waits: FloatArray, shares: Sequence[fl
     return Grouped(tasks, _blank(sums / there, empty), tuple(quantiles), _blank(at(there - 1), empty))
 
 
-def _ordered(group: IntArray, groups: int, waits: FloatArray) -> FloatArray:
+def _ordered(group: Codes, groups: int, waits: FloatArray) -> FloatArray:
     """The waits by group, then by length: integer keys sort several times as fast as pairs."""
     room = KEY_BITS - max(groups - 1, 1).bit_length()
     longest = float(waits.max(initial=0.0)) + 1.0
@@ -87,9 +90,13 @@ def _blank(values: FloatArray, empty: NDArray[np.bool_]) -> FloatArray:
     return np.where(empty, np.nan, values)
 
 
-def waits_by(
-    names: Sequence[str], group: IntArray, waits: FloatArray, slo: Slo | None = None
-) -> list[Waits]:
+def of_ended(result: Result, column: NDArray[Any]) -> NDArray[Any]:
+    """The column's rows of the tasks that ended; those that never did have no wait."""
+    never = np.isnan(result.ended_at)
+    return column[~never] if never.any() else column
+
+
+def waits_by(names: Sequence[str], group: Codes, waits: FloatArray, slo: Slo | None = None) -> list[Waits]:
     """The waits of each named group that has tasks, those that waited longest together first."""
     found = grouped(group, len(names), waits, (0.5, 0.95))
     misses = None

@@ -33,9 +33,9 @@ class Windows:
 def windows_of(trace: Trace, max_wait_seconds: float, tail_seconds: float) -> Windows:
     """The windows in which every task waits at most that long.
 
-    A child is queued when its last parent ends, so the waits of a path add up: its latest start is the
-    latest end of a parent (or `queued_at`) plus the promise, at most the earliest start plus the promise
-    times the depth.
+    A child is queued when its last parent ends (and its delay is over), so the waits of a path add up: its
+    latest start is the latest end of a parent (or `queued_at`) plus the promise, at most the earliest start
+    plus the promise times the depth.
     """
     duration = trace.duration_seconds
     earliest, latest = trace.queued_at.copy(), trace.queued_at + max_wait_seconds
@@ -47,8 +47,9 @@ def windows_of(trace: Trace, max_wait_seconds: float, tail_seconds: float) -> Wi
         begins = np.repeat(first[frontier] - np.cumsum(counts) + counts, counts)
         freed = children[begins + np.arange(counts.sum())]
         parent = np.repeat(frontier, counts)
-        np.maximum.at(earliest, freed, earliest[parent] + duration[parent])
-        np.maximum.at(latest, freed, latest[parent] + duration[parent] + max_wait_seconds)
+        passed = duration[parent] + trace.delay_seconds[freed]
+        np.maximum.at(earliest, freed, earliest[parent] + passed)
+        np.maximum.at(latest, freed, latest[parent] + passed + max_wait_seconds)
         np.subtract.at(waits_for, freed, 1)
         frontier = np.unique(freed[waits_for[freed] == 0])
     return Windows(earliest, latest, duration + tail_seconds, trace.slots)

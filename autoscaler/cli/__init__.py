@@ -6,10 +6,13 @@ import gc
 import os
 import sys
 
-from autoscaler.cli import bound, config, daemon, planning, replaying, simulator, trace
+from autoscaler.cli import audit, bound, config, daemon, guard, planning, replaying, simulator, trace
 from autoscaler.cli.common import EXIT_FAILED, app
 
-__all__ = ["app", "bound", "config", "daemon", "main", "planning", "replaying", "simulator", "trace"]
+__all__ = [
+    "app", "audit", "bound", "config", "daemon", "guard", "main", "planning", "replaying", "simulator",
+    "trace",
+]  # fmt: skip
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's 700 would look for garbage hundreds of times while modules are loaded, all of which stay: a

@@ -40,8 +40,12 @@ def bound(
         str, typer.Option(help="Whose billing minimum counts: x86:VCPU:GB, an MWAA class, USD per hour.")
     ] = "x86:2:4",
     bin_seconds: Annotated[
-        float, typer.Option("--bin", help="Seconds that the bound tells apart; shorter is closer, slower.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            "--bin",
+            help="Seconds that the bound tells apart; fewer are closer, slower.  Default: 60, or as fits.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how few worker-hours could keep a promise about waiting, and how far off policies are.

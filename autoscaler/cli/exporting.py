@@ -106,9 +106,10 @@ def _instant(option: str, text: str, now: float) -> float:
     units = {"d": 86_400.0, "h": 3600.0, "m": 60.0}
     try:
         if text[-1:] in units:
-            return now - float(text[:-1]) * units[text[-1]]
-        instant = datetime.fromisoformat(text)
-    except ValueError:
+            instant = datetime.fromtimestamp(now - float(text[:-1]) * units[text[-1]], UTC)
+        else:
+            instant = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
         fail(f"--{option}: expected a time such as 2026-03-01T06:00Z, or 7d or 12h, got {text}", EXIT_USAGE)
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 

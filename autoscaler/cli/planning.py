@@ -47,6 +47,9 @@ RetryOption = Annotated[
     float, typer.Option(help="Seconds until a task lost with its worker is queued again.")
 ]
 JobsOption = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: cores.")]
+ReportOption = Annotated[
+    Path | None, typer.Option(help="Write a page of it all here, for any browser: .html.")
+]
 ConfidenceOption = Annotated[float, typer.Option(help="Of what is said, between 0 and 1.")]
 
 
@@ -130,6 +133,7 @@ def sweep(
         typer.Option(help="File of results, a JSON line a run; what is in it already is not run again."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw cost against wait here: .png, .svg, .pdf.")] = None,
+    report: ReportOption = None,
     queue: QueueOption = None,
     seed: SeedOption = None,
     launch: LaunchOption = 59.0,
@@ -155,7 +159,7 @@ def sweep(
     with _usage_errors():
         space = _space(policy, _base(minimum, maximum, slots, tick, price), vary)
     frame = Frame(trace, queue, seed, runs, launch, launch_spread, slot_tail, retry_delay, jobs, as_json)
-    raise typer.Exit(run_sweep(frame, space, Search(random, out, plot)))
+    raise typer.Exit(run_sweep(frame, space, Search(random, out, plot, report)))
 
 
 @app.command()
@@ -178,6 +182,7 @@ def recommend(
     slot_tail: TailOption = 0.0,
     retry_delay: RetryOption = 600.0,
     jobs: JobsOption = None,
+    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Name the cheapest setting that keeps a promise on this history, as a configuration block.
@@ -206,7 +211,8 @@ def recommend(
     frame = Frame(trace, queue, seed, runs, launch, launch_spread, slot_tail, retry_delay, jobs, as_json)
     in_file = setting_in(policy) is not None
     target = policy.rpartition(".toml")[2].removeprefix(":") if in_file else ""
-    plan = Plan(space_of, less_of, mwaa_classes(), random, target or "default", whole_file=not in_file)
+    whole_file, rivals = not in_file, mwaa_classes()
+    plan = Plan(space_of, less_of, rivals, random, target or "default", whole_file, report)
     raise typer.Exit(run_recommend(frame, question, plan))
 
 

@@ -101,7 +101,15 @@ def simulate(
     price: Annotated[
         str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")
     ] = "x86:2:4",
+    slo: Annotated[
+        str | None, typer.Option(help="A promise to measure the waits by: 'p95 wait < 60s'.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Show waits by queue, dag, pool or run.")] = None,
     log: Annotated[Path | None, typer.Option(help="Write every decision here, a JSON line each.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page of it all here, for any browser: .html.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the run here: .png, .svg, .pdf.")] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="Take policy, guards, bounds, slots from this file."),
@@ -112,7 +120,7 @@ def simulate(
     """Play a task trace against a policy in virtual time, with the daemon's own decision code.
 
     Example: autoscaler simulate trace.parquet --policy mwaa --min 1 --max 50 --slots 16
-    Example: autoscaler simulate trace.parquet --config autoscaler.toml
+    Example: autoscaler simulate trace.parquet --config autoscaler.toml --report out.html
     """
     needs("simulate", "polars")
     from simulations.command import Options, run_command
@@ -134,6 +142,10 @@ def simulate(
         retry_delay=retry_delay,
         price=price,
         log=log,
+        report=report,
+        plot=plot,
+        slo=slo,
+        by=by,
         as_json=as_json,
     )
     if config is None:

@@ -103,6 +103,18 @@ def test_recommend_knows_where_to_look_if_nobody_says():
     assert tomllib.loads(answer["toml"])["targets"]["default"]["slots_per_worker"] == 4
 
 
+def test_sweep_and_recommend_write_a_page(folder):
+    """For a browser, beside what they print."""
+    vary = ("--vary", "max=3,6")
+    swept = run("sweep", "trace.csv", *vary, "--report", "sweep.html", *ALWAYS)
+    assert swept.exit_code == 0, swept.output
+    assert (folder / "sweep.html").read_text().startswith("<!doctype html>")
+    promise = ("--slo", "p95 wait < 300s", "--split", 0.5, "--runs", 1)
+    advised = run("recommend", "trace.csv", *promise, *vary, "--report", "advice.html", *ALWAYS)
+    assert advised.exit_code == 0, advised.output
+    assert "max_workers = " in (folder / "advice.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -131,6 +143,14 @@ def test_recommend_knows_where_to_look_if_nobody_says():
         (("sweep", "trace.csv", "--vary", "scale_in=sideways"), "policy 'mwaa', scale_in"),
         (("sweep", "trace.csv", "--vary", "max=2..5"), "max=2..5 is a range: list its values"),
         (("sweep", "trace.csv", "--policy", "nosuch", "--vary", "max=2"), "there is no policy 'nosuch'"),
+        (
+            ("sweep", "trace.csv", "--vary", "max=2", "--report", "a.pdf"),
+            "report: expected a file named .html",
+        ),
+        (
+            ("recommend", "trace.csv", "--slo", "max wait < 1h", "--report", "none/a.html"),
+            "none/a.html cannot be written: there is no such folder",
+        ),
         (("recommend", "trace.csv", "--slo", "fast"), "slo: expected 'p95 wait < 60s'"),
         (("recommend", "trace.csv", "--slo", "p95 wait < 60s", "--confidence", "1"), "confidence: expected"),
         (("recommend", "trace.csv", "--slo", "p95 wait < 60s", "--split", "1"), "split: expected"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -130,6 +131,32 @@ def test_bad_lines_are_told_one_by_one_and_no_terminal_obeys_them(simulated):
     ]
 
 
+def test_parts_of_a_log(simulated):
+    """Without a start, without a decision after it; two targets of which one differs."""
+    lines = simulated("--max", "3").read_text().splitlines(keepends=True)
+    part = Path("part.jsonl")
+    for some, said in (
+        (lines[1:], "no usable start record is before its decisions"),
+        (lines[:1], "no decision follows the start record"),
+    ):
+        part.write_text("".join(some))
+        result = run("replay", part)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert said in result.stderr
+    other = (
+        "".join(lines)
+        .replace('"target":"simulation"', '"target":"other"')
+        .replace('"maximum":3', '"maximum":2')
+    )
+    part.write_text("".join([*lines[-2:], *lines, other]))
+    result = run("replay", part, "--show", 0)
+    decisions = len(lines) - 1
+    assert result.exit_code == 1
+    assert f"{2 * decisions:,} decisions of 2 targets" in result.stdout
+    assert f"  simulation: 0 of {decisions:,} different" in result.stdout
+    assert "  2 decisions before a start record" in result.stdout
+
+
 def test_a_file_of_something_else_does_not_flood_the_terminal(folder):
     (folder / "x.log").write_text("{\n" * 300)
     result = run("replay", "x.log")
@@ -146,6 +173,7 @@ START = {"v": 1, "kind": "start", "at": 0, "target": "t", "state": {}, "config_h
     [
         (None, (), "x.log: cannot be read: No such file or directory"),
         ("hello\n", (), "x.log: there is no decision record in it"),
+        ("hello\n", ("--target", "ml"), "x.log: there is no decision record of target ml in it"),
         ("hello\n", ("--policy", "nosuch"), "policy: there is no policy 'nosuch'"),
         ("hello\n", ("--policy", "{name ="), "policy {name =: not a TOML table"),
         ("hello\n", ("--policy", "nosuch.toml"), "nosuch.toml: there is no such file"),

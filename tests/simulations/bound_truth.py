@@ -97,9 +97,13 @@ def broken_rule(trace, service, max_wait, schedule):
     end = (schedule.started_at + trace.duration_seconds).tolist()
     queued = trace.queued_at.tolist()
     for parent, child in zip(trace.edge_parent.tolist(), trace.edge_child.tolist(), strict=True):
-        queued[child] = max(queued[child], end[parent])
+        queued[child] = max(queued[child], end[parent] + float(trace.delay_seconds[child]))
     events = []
     for task, worker in enumerate(schedule.worker.tolist()):
+        if not trace.slots[task]:
+            if (start[task], worker) != (queued[task], -1):
+                return f"task {task} needs no worker, is queued at {queued[task]} and starts at {start[task]}"
+            continue
         if not queued[task] <= start[task] <= queued[task] + max_wait:
             return f"task {task} is queued at {queued[task]} and starts at {start[task]}"
         if not schedule.ready_at[worker] <= start[task] <= end[task] <= schedule.stopped_at[worker]:

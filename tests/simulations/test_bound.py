@@ -150,6 +150,19 @@ def test_an_excuse_for_a_parent_frees_its_child():
     assert seconds(lower_bound(tasks(*rows), fleet, 0.0, 1 / 12)) > 720 + 60
 
 
+def test_a_long_trace_gets_longer_bins_and_is_told_so():
+    """Ten days, or two with excuses, cost no more than seconds; the bound stays one, a little lower."""
+    day, fleet = 86_400, service(1)
+    for days, share in ((10, 0.0), (2, 0.2)):
+        trace = tasks((0, 60), (0, 60), (days * day, 60), (days * day + 60, 60))
+        short = lower_bound(trace, fleet, 60.0, share, bin_seconds=60.0)
+        long = lower_bound(trace, fleet, 60.0, share)
+        assert (short.bin_seconds, long.bin_seconds) == (60.0, 120.0)
+        assert 0.5 * short.worker_hours < long.worker_hours <= short.worker_hours
+        assert long.remarks == ("a long trace: the lower bound looks at means over 120 s",)
+        assert short.remarks == ()
+
+
 def test_workers_at_the_start_need_no_launch():
     """With and without waiting."""
     trace, fleet = tasks((0, 60), (0, 60)), service(1, launch_seconds=60.0)
@@ -185,6 +198,21 @@ def test_a_tail_takes_slots():
     assert seconds(feasible(trace, with_tail, 0.0)) == 2 * 60 + 120
 
 
+def test_a_task_without_a_worker_costs_nothing_and_a_delay_is_waited_for():
+    """A sensor that is looked at a minute later, on a worker only then; what lies between needs none."""
+    trace = tasks(
+        (0, 60), (0, 600), (0, 60), slots=[1, 0, 1], edges=([0, 1], [1, 2]), delay_seconds=[0, 0, 90]
+    )
+    fleet = service(1, launch_seconds=60.0)
+    schedule = schedule_of(trace, fleet, 0.0, 0.0)
+    assert schedule.started_at.tolist() == [0.0, 60.0, 750.0]
+    assert schedule.worker.tolist() == [0, -1, 1]
+    windows = windows_of(trace, 10.0, 0.0)
+    assert windows.earliest.tolist() == [0.0, 60.0, 750.0]
+    assert windows.latest.tolist() == [10.0, 80.0, 780.0]
+    assert seconds(lower_bound(trace, fleet, 0.0)) == seconds(feasible(trace, fleet, 0.0)) == 240.0
+
+
 def burst(seed, count=60, span=900.0):
     generator = np.random.default_rng(seed)
     edges = ([0, 1, 2, 3], [10, 10, 11, 12])
@@ -207,9 +235,11 @@ def test_more_patience_and_more_excuses_never_cost_more():
 @given(some.integers(0, 2**32 - 1), some.sampled_from([0.0, 30.0, 120.0]), some.sampled_from([0.0, 3.5]))
 @settings(max_examples=40, deadline=None)
 def test_a_schedule_keeps_every_rule_and_never_undercuts_the_bound(seed, max_wait, tail):
-    """Queue, parents, promise, life of the workers, slots: checked from the rules, not by the planner."""
+    """Queue, parents, delays, promise, life of the workers, slots: from the rules, not by the planner."""
     trace, fleet = burst(seed), service(3, slot_tail_seconds=tail)
-    trace = replace(trace, slots=np.random.default_rng(seed).integers(1, 3, len(trace)))
+    generator = np.random.default_rng(seed)
+    delay = generator.choice([0.0, 45.0], len(trace))
+    trace = replace(trace, slots=generator.integers(0, 3, len(trace)), delay_seconds=delay)
     for idle_seconds, ahead in ((0.0, False), (1.0, True), (60.0, True), (600.0, False)):
         schedule = schedule_of(trace, fleet, max_wait, idle_seconds, ahead=ahead)
         assert broken_rule(trace, fleet, max_wait, schedule) is None

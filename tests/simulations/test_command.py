@@ -87,6 +87,11 @@ def test_the_log_replays_to_the_same_decisions(trace, tmp_path):
         ({"launch": -5.0}, "launch delay: median_seconds must be 0 or more"),
         ({"slot_tail": float("inf")}, "slot tail seconds must be 0 or more"),
         ({"trace": Path("absent.csv")}, "absent.csv: there is no such file"),
+        ({"by": "colour"}, "by: expected queue, dag, pool, run, got 'colour'"),
+        ({"slo": "fast"}, "slo: expected 'p95 wait < 60s'"),
+        ({"report": Path("out.pdf")}, "report: expected a file named .html, got out.pdf"),
+        ({"report": Path("/nowhere/out.html")}, "/nowhere/out.html cannot be written"),
+        ({"plot": Path("out.gif")}, "plot: expected a file named .png, .svg, .pdf, got out.gif"),
         ({"log": Path("/nowhere/at/all.jsonl")}, "log: /nowhere/at/all.jsonl cannot be written"),
     ],
 )
@@ -127,3 +132,62 @@ def test_a_long_run_shows_its_progress_to_a_person(tmp_path, capsys, monkeypatch
     watched, bar = capsys.readouterr()
     assert watched == quiet
     assert "simulating" in bar
+
+
+def test_a_promise_and_the_waits_by_queue_are_in_the_table(trace, capsys):
+    """Two queues: a table of their waits, and what became of the promise."""
+    assert run_command(Options(trace, 4, maximum=50, seed=7, slo="p95 wait < 1s")) == 0
+    out = capsys.readouterr().out
+    assert "p95 wait < 1s" in out
+    assert "broken" in out
+    assert "waits by queue" in out
+    assert "misses" in out
+
+
+def test_json_has_the_waits_of_every_queue_and_the_promise(trace, capsys):
+    """The parts add up to the whole."""
+    assert (
+        run_command(Options(trace, 4, maximum=50, seed=7, slo="max wait <= 1h", by="pool", as_json=True)) == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    queues = told["waits"]["queue"]
+    assert {each["name"] for each in queues} == {"a", "b"}
+    assert sum(each["tasks"] for each in queues) == told["tasks"]
+    mean = sum(each["mean_seconds"] * each["tasks"] for each in queues) / told["tasks"]
+    assert mean == pytest.approx(told["wait_mean_seconds"])
+    assert [each["name"] for each in told["waits"]["pool"]] == ["default_pool"]
+    assert told["slo"] == {
+        "text": "max wait <= 1h",
+        "limit_seconds": 3600.0,
+        "value_seconds": told["wait_max_seconds"],
+        "misses": 0,
+        "kept": True,
+    }
+
+
+def test_waits_by_dag_and_names_that_look_like_markup(tmp_path, capsys):
+    """A name in brackets is a name; the many are cut short, not so in JSON."""
+    path = tmp_path / "dags.csv"
+    rows = (f"t{n},{n},90,[/{n % 40}]\n" for n in range(200))
+    path.write_text("task_key,queued_at,duration_s,dag\n" + "".join(rows))
+    assert run_command(Options(path, 4, seed=1, by="dag")) == 0
+    out = capsys.readouterr().out
+    assert "waits by DAG" in out
+    assert "[/3" in out
+    assert "15 more that waited less" in out
+    assert run_command(Options(path, 4, seed=1, as_json=True)) == 0
+    assert len(json.loads(capsys.readouterr().out)["waits"]["dag"]) == 40
+
+
+def test_a_page_and_a_picture_change_nothing_else(trace, tmp_path, capsys):
+    """They are written; the figures and the log stay what they are without them."""
+    plain = Options(trace, 4, maximum=50, seed=7, as_json=True)
+    run_command(plain)
+    alone = capsys.readouterr().out
+    page, picture, log = tmp_path / "out.html", tmp_path / "out.png", tmp_path / "out.jsonl"
+    asked = Options(trace, 4, maximum=50, seed=7, as_json=True, report=page, plot=picture, log=log)
+    assert run_command(asked) == 0
+    assert capsys.readouterr().out == alone
+    assert page.read_text().startswith("<!doctype html>")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(log.read_text().splitlines()) == json.loads(alone)["ticks"] + 1

@@ -156,6 +156,14 @@ def test_a_restart_glued_to_a_record_that_broke_off():
     assert replay.targets["etl"].skipped == 0
 
 
+def test_braces_before_a_record_are_no_record():
+    """Whatever a collector of logs writes in front."""
+    lines = log()
+    found, replay = replayed([f"app {{blue}} {line}" for line in lines])
+    assert found == []
+    assert replay.targets["etl"].decisions == len(lines) - 1
+
+
 def test_rotation_and_reload_go_on_with_the_state_they_carry():
     """A start record in the middle; what another policy remembers by then is its own."""
     lines, deciding = log(), controller()

@@ -165,3 +165,15 @@ def test_a_time_beyond_the_clock_is_refused():
     with pytest.raises(OverflowError, match="with so many slots"):
         world.apply(decide(2000))
     assert np.iinfo(np.int64).max == events.NEVER
+
+
+def test_a_worker_is_busy_until_its_last_slot_is_free():
+    """Tasks of 10 and 4 s with a tail of 2 s: at 12; an idle worker: now; one in its tail: the tail's end."""
+    world = World(tasks((0, 10), (0, 4)), service(2, slot_tail_seconds=2.0), 1, workers=2)
+    kernel = world.kernel
+    assert (kernel.busy_until(0), kernel.busy_until(1)) == (12.0, 0.0)
+    world.advance(11.0)
+    assert (kernel.busy_until(0), kernel.busy_until(1)) == (12.0, 11.0)
+    world.advance(12.0)
+    assert kernel.busy_until(0) == 12.0
+    assert (kernel.scheduled_slots, kernel.failed_tasks, kernel.skipped_tasks) == (0, 0, 0)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from policies.mwaa import ENVIRONMENT_CLASSES
 from simulations.price import PriceError, fargate, mwaa, parse
 from simulations.run import simulate
 from simulations.score import score
+from simulations.service import fargate as fargate_service
 from tests.simulations.worlds import controller, service, tasks
 
 
@@ -26,6 +30,66 @@ def test_the_figures_of_a_run_by_hand():
     assert (figures.scale_outs, figures.scale_ins, figures.killed_tasks) == (0, 0, 0)
     assert (figures.peak_workers, figures.launched_workers, figures.settled) == (1, 1, True)
     assert json.loads(json.dumps(figures.as_dict())) == figures.as_dict()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 900)), min_size=1, max_size=40),
+    st.sampled_from(["x86:2:4", "arm:1:8", "x86:0.5:1:spot", "mw1.medium", "mw1.micro", "0.3", "0"]),
+    st.sampled_from([0.0, 20.0]),
+    st.integers(0, 99),
+)
+def test_the_money_adds_up(rows, price, before_pull, seed):
+    """The parts make up the cost, what is idle or unused is some of it, and every worker's bill is in it."""
+    model = fargate_service(4)
+    model = replace(model, before_pull_seconds=before_pull, reclaims_per_hour=2.0, never_start_share=0.1)
+    result = simulate(tasks(*rows), controller(4, 1, 8), model, seed, tick_seconds=20)
+    paid = parse(price)
+    figures = score(result, paid)
+    assert sum(figures.cost_parts.values()) == pytest.approx(figures.cost_usd)
+    workers = figures.cost_usd - figures.cost_base_usd
+    assert 0 <= figures.cost_minimum_usd <= workers + 1e-9
+    assert 0 <= figures.idle_share <= 1
+    assert figures.cost_idle_usd == pytest.approx(figures.idle_share * workers)
+    if paid.included_workers:
+        return
+    one_by_one = 0.0
+    for created, ready, stopped in zip(result.created_at, result.ready_at, result.stopped_at, strict=True):
+        pulled = stopped - created - min(before_pull, ready - created)
+        if pulled >= 0:
+            one_by_one += max(pulled, paid.minimum_seconds) / 3600 * paid.usd_per_worker_hour
+    assert workers == pytest.approx(one_by_one)
+
+
+def test_spot_costs_less_and_is_taken_away():
+    """The same load: dearer minutes do not outweigh the discount, and the reclaimed are counted."""
+    rows = [(at, 60) for at in range(0, 20_000, 20)]
+    steady = simulate(tasks(*rows), controller(4, 1, 8), fargate_service(4), 1, tick_seconds=20)
+    spotty = simulate(
+        tasks(*rows),
+        controller(4, 1, 8),
+        replace(fargate_service(4), reclaims_per_hour=3.0),
+        1,
+        tick_seconds=20,
+    )
+    whole, cheap = score(steady, parse("x86:2:4")), score(spotty, parse("x86:2:4:spot"))
+    assert (whole.reclaimed_workers, whole.killed_tasks) == (0, 0)
+    assert cheap.reclaimed_workers > 5
+    assert cheap.killed_tasks > 0
+    assert 0.3 * whole.cost_usd < cheap.cost_usd < 0.7 * whole.cost_usd
+    assert cheap.price == "Fargate x86, 2 vCPU, 4 GB, Spot (60% less)"
+
+
+def test_what_is_before_the_image_pull_is_not_billed():
+    """A worker launched in 60 s of which 15 s are free, kept for some minutes."""
+    model = service(4, launch_seconds=60.0)
+    rows = [(0, 300)] * 8
+    dear = simulate(tasks(*rows), controller(4, 1, 2), model, 1, tick_seconds=10)
+    cheap = replace(dear, service=replace(model, before_pull_seconds=15.0))
+    one, other = score(dear, parse("1")), score(cheap, parse("1"))
+    # The first worker was there from the start: all of it is billed.
+    assert one.billed_worker_hours - other.billed_worker_hours == pytest.approx(15 / 3600)
+    assert one.worker_hours == other.worker_hours
 
 
 def test_a_worker_is_billed_for_a_minute_at_least():
@@ -54,6 +118,8 @@ def test_utilisation_counts_ready_time_and_not_the_launch():
         ("0.055", 0.055, 0.0),
         ("mw1.small", 0.055, 0.0),
         ("mw1.micro", 0.0, 0.0),
+        ("x86:1:2:spot", 0.4 * 0.04937, 60.0),
+        ("arm:1:2:spot=0.7", 0.3 * (0.03238 + 2 * 0.00356), 60.0),
     ],
 )
 def test_prices_by_name(text, hourly, minimum):
@@ -74,7 +140,11 @@ def test_an_mwaa_environment_includes_one_worker():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cheap", "-1", "nan", "x86", "x86:1", "x86:1:2:3", "x86:one:2", "riscv:1:2"]
+    "text",
+    [
+        *("", "cheap", "-1", "nan", "x86", "x86:1", "x86:1:2:3", "x86:one:2", "riscv:1:2", "1:spot"),
+        *("x86:1:2:spot=1", "x86:1:2:spot=0", "x86:1:2:spot=much", "x86:1:2:spat=0.5", "x86:1:2:spot=nan"),
+    ],
 )
 def test_a_price_that_is_none_says_what_was_expected(text):
     """One line with all forms."""

@@ -1,4 +1,7 @@
-"""The world against queueing theory: Erlang C's waits, Little's law, conservation."""
+"""The world against queueing theory: Erlang C's waits, Pollaczek and Khinchine's, Little's law, conservation.
+
+Every sample is so large that a world whose tasks run 2 % too long is refused: it is played and is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,99 +11,59 @@ import pytest
 from simulations.run import simulate
 from simulations.trace import trace_of
 from simulations.world import World
+from tests.simulations.queueing import (
+    SECOND_MOMENTS,
+    Sample,
+    agrees,
+    constant,
+    erlang_c,
+    mean_wait,
+    mixed,
+    pollaczek_khinchine,
+)
 from tests.simulations.worlds import controller, decide, service
 
-BATCHES = 50
-MEAN_SECONDS = 10.0
+PLANTED = 1.02
 
 
-def erlang_c(servers, load):
-    """P(wait) of M/M/c, through Erlang B's recursion, which does not overflow."""
-    blocked = 1.0
-    for count in range(1, servers + 1):
-        blocked = load * blocked / (count + load * blocked)
-    return blocked / (1 - (load / servers) * (1 - blocked))
-
-
-def mean_wait(servers, load):
-    return erlang_c(servers, load) * MEAN_SECONDS / (servers - load)
-
-
-class Sample:
-    """Waits of M/M/c on a fixed fleet, in batches; the first one is warm-up and left out."""
-
-    def __init__(self, servers, load, tasks):
-        generator = np.random.default_rng(12)
-        duration = generator.exponential(MEAN_SECONDS, tasks)
-        gap = generator.exponential(MEAN_SECONDS / load, tasks)
-        queued_at = np.cumsum(gap)
-        world = World(trace_of(queued_at, duration), service(servers), 1, workers=1)
-        world.advance(world.now + float(queued_at[-1]) + 10_000_000.0)
-        self.waits = np.frombuffer(world.kernel.waited_seconds)
-        # What is known of the input explains much of the scatter: batches that by chance were longer or
-        # closer together than they should be also waited more.
-        self.luck = np.column_stack(
-            [self.means(duration) - MEAN_SECONDS, self.means(gap) - MEAN_SECONDS / load]
-        )
-
-    @staticmethod
-    def means(values):
-        return np.array([batch.mean() for batch in np.array_split(values, BATCHES)[1:]])
-
-    def mean(self, values):
-        """(mean, standard error) with the input's luck regressed out.
-
-        Batches of thousands of tasks are nearly independent, so their scatter is the mean's error.
-        """
-        means = self.means(values)
-        design = np.column_stack([np.ones(len(means)), self.luck])
-        fitted = np.linalg.solve(design.T @ design, design.T @ means)
-        variance = ((means - design @ fitted) ** 2).sum() / (len(means) - design.shape[1])
-        return fitted[0], np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0])
-
-
-def agrees(measured, expected):
-    """Within three standard errors: with 1.1 % each, a bias of 5 % lies a further 1.5 away."""
-    mean, error = measured
-    return abs(mean - expected) < 3 * error
-
-
-def biased(measured, factor):
-    return measured[0] * factor, measured[1] * factor
-
-
-@pytest.mark.parametrize(("servers", "load", "tasks"), [(1, 0.5, 200_000), (3, 1.8, 450_000)])
-def test_waits_are_erlangs_to_a_few_percent(servers, load, tasks):
-    """Mean wait and share of waiting tasks are M/M/c's; results 5 % off either way would be refused.
-
-    The sample sizes make the standard error at most 1.1 %.
-    """
-    sample = Sample(servers, load, tasks)
-    for measured, expected in (
-        (sample.mean((sample.waits > 0).astype(float)), erlang_c(servers, load)),
-        (sample.mean(sample.waits), mean_wait(servers, load)),
-    ):
-        assert measured[1] < 0.011 * expected, f"sample too small: {measured[1] / expected:.2%}"
-        assert agrees(measured, expected)
-        assert not agrees(biased(measured, 1.05), expected)
-        assert not agrees(biased(measured, 0.95), expected)
-
-
-@pytest.mark.parametrize(("servers", "load", "tasks"), [(20, 16.0, 150_000), (220, 207.0, 200_000)])
-def test_waits_of_many_servers_are_erlangs(servers, load, tasks):
-    """Up to 220 slots; a world whose tasks run 5 % too long or too short would be refused.
-
-    Waits scatter so much here that 5 % of themselves cannot be told with affordable samples, but
-    5 % of service time moves them by a third and more.
-    """
-    sample = Sample(servers, load, tasks)
-    waiting, wait = sample.mean((sample.waits > 0).astype(float)), sample.mean(sample.waits)
+@pytest.mark.parametrize(
+    ("servers", "slots", "load", "tasks"),
+    [
+        (1, 1, 0.5, 1_000_000),
+        (3, 3, 1.8, 1_000_000),
+        (20, 5, 16.0, 700_000),
+        (60, 4, 54.0, 700_000),
+        (220, 5, 207.0, 1_200_000),
+    ],
+)
+def test_waits_are_erlangs(servers, slots, load, tasks):
+    """M/M/c from one slot to 220 on many workers: how many wait and how long; 2 % more work is noticed."""
     assert 0.01 < erlang_c(servers, load) < 0.9, "theory says little where nobody or everybody waits"
-    assert agrees(waiting, erlang_c(servers, load))
-    assert agrees(wait, mean_wait(servers, load))
-    for factor in (0.95, 1.05):
-        assert not agrees(waiting, erlang_c(servers, load * factor))
-        assert not agrees(wait, mean_wait(servers, load * factor))
+    sample = Sample(servers, load, tasks, slots_per_worker=slots)
+    assert agrees(sample.waiting(), erlang_c(servers, load))
+    assert agrees(sample.wait(), mean_wait(servers, load))
+    for factor in (PLANTED, 1 / PLANTED):
+        wrong = Sample(servers, load, tasks, slots_per_worker=slots, factor=factor)
+        assert not agrees(wrong.waiting(), erlang_c(servers, load))
+        assert not agrees(wrong.wait(), mean_wait(servers, load))
+
+
+def test_waits_that_are_themselves_two_percent_off_would_be_refused():
+    """Where waits scatter little enough, not only a wrong load but a wrong wait of 2 % is noticed."""
+    mean, error = Sample(1, 0.5, 3_000_000).wait()
+    assert agrees((mean, error), mean_wait(1, 0.5))
+    for factor in (PLANTED, 1 / PLANTED):
+        assert not agrees((mean * factor, error * factor), mean_wait(1, 0.5))
+
+
+@pytest.mark.parametrize("law", [constant, mixed])
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_waits_of_other_work_are_pollaczeks_and_khinchines(law, load):
+    """M/D/1, and M/G/1 with work twice as varied as the exponential; 2 % more work is noticed."""
+    expected = pollaczek_khinchine(load, SECOND_MOMENTS[law])
+    assert agrees(Sample(1, load, 1_000_000, service=law).wait(), expected)
+    for factor in (PLANTED, 1 / PLANTED):
+        assert not agrees(Sample(1, load, 1_000_000, service=law, factor=factor).wait(), expected)
 
 
 def test_little_holds_exactly_however_the_fleet_moves():

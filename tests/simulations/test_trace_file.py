@@ -342,3 +342,24 @@ def test_a_hundred_thousand_rows_are_read_by_column(tmp_path):
     assert len(trace) == count
     assert trace.edge_parent[-1] == (count - 1) // 2
     assert trace.keys[count - 1] == f"k{count - 1}"
+
+
+def test_the_keys_of_a_large_parquet_file_stay_there(tmp_path, monkeypatch):
+    """They are checked like any, and read when somebody asks for one."""
+    monkeypatch.setattr("simulations.trace_file.MANY_ROWS", 3)
+    path = tmp_path / "trace.parquet"
+
+    def of_keys(*keys):
+        rows = {"task_key": keys, "queued_at": [0.0] * len(keys), "duration_s": [1.0] * len(keys)}
+        pl.DataFrame(rows).write_parquet(path)
+        return read_trace(path)
+
+    trace = of_keys("a", "b", "a#2")
+    assert type(trace.keys).__name__ == "_KeysInFile"
+    assert list(trace.keys) == ["a", "b", "a#2"]
+    with pytest.raises(TraceError, match=r"row 3, column task_key: expected a key of its own .* got 'a'$"):
+        of_keys("a", "b", "a", "c")
+    with pytest.raises(TraceError, match="row 2, column task_key: expected a key, got ''"):
+        of_keys("a", "", "c")
+    with pytest.raises(TraceError, match="row 3, column task_key: expected a key, got nothing"):
+        of_keys("a", "b", None)

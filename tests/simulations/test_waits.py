@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from simulations import slo
+from simulations.promise import promise_of
+from simulations.report.timeline import timeline
+from simulations.run import simulate
 from simulations.waits import grouped, waits_by
+from simulations.waits_table import waits_of
+from tests.simulations.worlds import controller, service, tasks
 
 SHARES = (0.0, 0.5, 0.95, 1.0)
 
@@ -52,3 +59,22 @@ def test_who_waited_most_together_comes_first_and_misses_are_counted():
     assert [each.misses for each in lax] == [1, 1]
     assert strict[1].p50_seconds == 60.0
     assert waits_by(("a", "b", "c"), group, waits)[0].misses is None
+
+
+def test_tasks_that_never_ended_have_no_wait():
+    """Two of four, left out of figures, promise and pictures alike."""
+    result = simulate(tasks((0, 100), (0, 100), (0, 100), (0, 100)), controller(1, 1, 1), service(1), 1)
+    lost = np.array([False, True, False, True])
+    columns = {
+        name: np.where(lost, np.nan, getattr(result, name))
+        for name in ("queued_at", "started_at", "ended_at", "waited_seconds")
+    }
+    partly = replace(result, **columns)
+    kept = promise_of(slo.parse("max wait <= 150s"), partly)
+    (row,) = waits_of(partly, "queue", None)
+    whole = sorted(result.waited_seconds[~lost])
+    assert (row.tasks, row.max_seconds) == (2, whole[-1])
+    assert (kept.seconds, kept.misses) == (whole[-1], 1)
+    line = timeline(partly, [0.0], [1])
+    assert line.waits.tasks.sum() == 2
+    assert line.load.highest.max() <= 2

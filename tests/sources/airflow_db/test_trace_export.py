@@ -204,6 +204,10 @@ async def test_missing_rights_are_named_together(airflow, tmp_path):
             ["t.csv", "--since", "noon"],
             "--since: expected a time such as 2026-03-01T06:00Z, or 7d or 12h, got noon",
         ),
+        (
+            ["t.csv", "--since", "999999999d"],
+            "--since: expected a time such as 2026-03-01T06:00Z, or 7d or 12h, got 999999999d",
+        ),
         (["t.csv", "--since", "1d", "--until", "2d"], "--since 1d is not before --until 2d"),
         (["t.csv", "--key-file", "key"], "--key-file goes with --anonymize"),
         (["t.csv", "--anonymize", "--key-file", "key"], "key: expected a key of at least 16 bytes, got 5"),
