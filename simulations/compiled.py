@@ -16,6 +16,7 @@ _Array = TypeVar("_Array")
 _make_array: Any = arrayobj.make_array
 _null: Any = cgutils.get_null_value
 _config: Any = config
+_no_bit_set_is_undefined: Any = cgutils.true_bit
 
 
 def compiled(function: _Function) -> _Function:
@@ -53,3 +54,19 @@ borrowed: Callable[[_Array], _Array] = _itself if _config.DISABLE_JIT else cast(
 
 Counting costs ten times what the kernel's events do.  The caller keeps the array alive; never return it.
 """
+
+
+@intrinsic
+def _trailing_zeros(_typing: Any, word: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], _no_bit_set_is_undefined)
+
+    return word(word), code
+
+
+def _bits_below_lowest(word: int) -> int:
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+lowest_bit: Callable[[int], int] = _bits_below_lowest if _config.DISABLE_JIT else cast("Any", _trailing_zeros)
+"""In compiled code: the place of the lowest bit that is set; some bit must be."""

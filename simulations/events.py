@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.model import FloatArray, IntArray
-from simulations.compiled import borrowed, compiled
+from simulations.compiled import borrowed, compiled, lowest_bit
 
 NumberArray = NDArray[np.int32]
 
@@ -44,13 +44,7 @@ FREE, BUSY, RUNNING, CONSUMING, STOPPED = range(5)
 # Rows of `leaves`: a task (or minus the slots of a tail), its worker, and a stack of spare leaves.
 HELD_BY, WORKER, SPARES = range(3)
 # Rows of `outcome`.
-QUEUED_AT, STARTED_AT, WAITED = range(3)
-
-# Shifted left by 0 to 31, the top five bits of this number are different each time.
-_DE_BRUIJN = 0x077CB531
-_PLACE = np.zeros(32, dtype=np.int64)
-for _shift in range(32):
-    _PLACE[((_DE_BRUIJN << _shift) & 0xFFFFFFFF) >> 27] = _shift
+QUEUED_AT, STARTED_AT, WAITED_BEFORE = range(3)  # the last: in tries that were lost
 
 
 class Arrays(NamedTuple):
@@ -60,7 +54,7 @@ class Arrays(NamedTuple):
     queued_seconds: FloatArray
     """The trace's columns, a row a task."""
     duration_seconds: FloatArray
-    slots: IntArray
+    slots: NumberArray
     order: NumberArray
     """Tasks without parents in the order of their arrival."""
     first_child: IntArray
@@ -77,11 +71,6 @@ class Arrays(NamedTuple):
     workers: IntArray
     words: IntArray
     groups: IntArray
-
-
-@compiled
-def _lowest_bit(word: int) -> int:
-    return _PLACE[(((word & -word) * _DE_BRUIJN) & 0xFFFFFFFF) >> 27]  # type: ignore[no-any-return]
 
 
 @compiled
@@ -102,8 +91,8 @@ def _lowest(needed: int, a: Arrays) -> int:
     """The lowest-numbered worker with that many free slots."""
     for group in range(len(a.groups)):
         if a.groups[group]:
-            word = (group << 5) + _lowest_bit(a.groups[group])
-            worker = (word << 5) + _lowest_bit(a.words[word])
+            word = (group << 5) + lowest_bit(a.groups[group])
+            worker = (word << 5) + lowest_bit(a.words[word])
             if a.workers[FREE, worker] >= needed:
                 return worker
             return _lowest_with_room(word, needed, a)
@@ -115,7 +104,7 @@ def _lowest_with_room(first_word: int, needed: int, a: Arrays) -> int:
     for word in range(first_word, len(a.words)):
         left = a.words[word]
         while left:
-            worker = (word << 5) + _lowest_bit(left)
+            worker = (word << 5) + lowest_bit(left)
             if a.workers[FREE, worker] >= needed:
                 return worker
             left &= left - 1
@@ -131,23 +120,6 @@ def set_leaf(leaf: int, key: int, tree: IntArray) -> None:
         key = min(key, tree[node ^ 1])
         node >>= 1
         tree[node] = key
-
-
-@compiled
-def _occupy(leaf: int, key: int, tree: IntArray) -> None:
-    """Gives an empty leaf a key: most keys are due later than others near by, and the way up is short."""
-    node = leaf + (len(tree) >> 1)
-    while node and tree[node] > key:
-        tree[node] = key
-        node >>= 1
-
-
-@compiled
-def _vacate(leaf: int, a: Arrays) -> None:
-    a.leaves[WORKER, leaf] = NOBODY
-    a.leaves[SPARES, a.state[SPARE]] = leaf
-    a.state[SPARE] += 1
-    set_leaf(leaf, NEVER, a.tree)
 
 
 @compiled
@@ -188,44 +160,46 @@ def _next_planned(a: Arrays) -> int:
 
 
 @compiled
-def _next_due(a: Arrays) -> int:
-    """The instant of the next event."""
-    at = min(a.tree[1] >> a.state[SHIFT], a.state[ARRIVES_AT], a.state[OPENED_AT])
-    if a.state[PLANNED]:
-        at = min(at, a.agenda[0, 0])
-    return at  # type: ignore[no-any-return]
+def _planned_at(a: Arrays) -> int:
+    """The instant of the agenda's first entry."""
+    return a.agenda[0, 0] if a.state[PLANNED] else NEVER
 
 
 @compiled
-def _end_all(at: int, a: Arrays) -> None:
-    """All task ends and slot releases of this instant."""
+def _end_all(at: int, tail: int, spare: int, a: Arrays) -> tuple[int, int]:
+    """All task ends and slot releases of this instant.  The queue's end, and how many leaves are spare."""
     state, tree, leaves, workers = a.state, a.tree, a.leaves, a.workers
-    shift = state[SHIFT]
+    shift, slot_tail = state[SHIFT], state[SLOT_TAIL]
     while tree[1] >> shift == at:
         leaf = tree[1] & ((1 << shift) - 1)
         task, worker = int(leaves[HELD_BY, leaf]), int(leaves[WORKER, leaf])
         if task >= 0:
-            width = a.slots[task]
+            width = int(a.slots[task])
             state[RUNNING_SLOTS] -= width
             state[UNFINISHED] -= 1
             workers[BUSY, worker] -= width
             if len(a.waits_for):
-                _count_end(at, task, a)
-            if state[SLOT_TAIL]:
+                tail = _count_end(at, task, tail, a)
+            if slot_tail:
                 leaves[HELD_BY, leaf] = -width
-                set_leaf(leaf, ((at + state[SLOT_TAIL]) << shift) | leaf, tree)
+                set_leaf(leaf, ((at + slot_tail) << shift) | leaf, tree)
                 continue
         else:
             width = -task
-        workers[FREE, worker] += width
-        if workers[FREE, worker] == width:  # it was full
+        free = workers[FREE, worker] + width
+        workers[FREE, worker] = free
+        if free == width:  # it was full
             offer(worker, a)
-        _vacate(leaf, a)
+        leaves[WORKER, leaf] = NOBODY
+        leaves[SPARES, spare] = leaf
+        spare += 1
+        set_leaf(leaf, NEVER, tree)
+    return tail, spare
 
 
 @compiled
-def _count_end(at: int, parent: int, a: Arrays) -> None:
-    """Children that are due now stand behind the queue's end until `_queue_due` takes them in."""
+def _count_end(at: int, parent: int, tail: int, a: Arrays) -> int:
+    """Children that are due now are queued.  The queue's end."""
     for edge in range(a.first_child[parent], a.first_child[parent + 1]):
         child = a.children[edge]
         a.waits_for[child] -= 1
@@ -234,19 +208,43 @@ def _count_end(at: int, parent: int, a: Arrays) -> None:
             if earliest > at:
                 plan(earliest, child + TASK, a)
             else:
-                a.queue[a.state[TAIL]] = child
-                a.state[TAIL] += 1
+                a.queue[tail] = child
+                tail += 1
+    return tail
 
 
 @compiled
 def _make_ready(at: int, a: Arrays) -> None:
     """All workers that become ready at this instant."""
-    while a.state[PLANNED] and a.agenda[0, 0] == at and a.agenda[1, 0] < TASK:
+    while _planned_at(a) == at and a.agenda[1, 0] < TASK:
         worker = _next_planned(a)
         if not a.workers[STOPPED, worker]:
             a.workers[RUNNING, worker] = 1
             a.state[RUNNING_WORKERS] += 1
             offer(worker, a)
+
+
+@compiled
+def _queue_planned(at: int, tail: int, a: Arrays) -> int:
+    """All tasks that the agenda has for this instant.  The queue's end."""
+    while _planned_at(a) == at:
+        a.queue[tail] = _next_planned(a) - TASK
+        tail += 1
+    return tail
+
+
+@compiled
+def _queue_arrivals(at: int, tail: int, arrived: int, a: Arrays) -> tuple[int, int, int]:
+    """All first arrivals of this instant.  The queue's end, how many have arrived, when the next one does."""
+    order, arrives_at = a.order, at
+    while arrives_at == at:
+        a.queue[tail] = order[arrived]
+        tail += 1
+        arrived += 1
+        arrives_at = NEVER
+        if arrived < len(order):
+            arrives_at = int(a.queued_seconds[order[arrived]] * QUANTA_PER_SECOND)
+    return tail, arrived, arrives_at
 
 
 @compiled
@@ -264,71 +262,77 @@ def _sort(first: int, tail: int, queue: NumberArray) -> None:
 
 
 @compiled
-def _queue_due(at: int, now: float, first: int, a: Arrays) -> None:
-    """Queues all that is due at this instant, by row.  What stands from `first` on is due already."""
-    state, queue, order = a.state, a.queue, a.order
-    tail = state[TAIL]
-    while state[PLANNED] and a.agenda[0, 0] == at:
-        queue[tail] = _next_planned(a) - TASK
-        tail += 1
-    in_order = tail == first  # arrivals alone are sorted
-    if state[ARRIVES_AT] == at:
-        arrived, arrives_at = state[ARRIVED], at
-        while arrives_at == at:
-            queue[tail] = order[arrived]
-            tail += 1
-            arrived += 1
-            arrives_at = NEVER
-            if arrived < len(order):
-                arrives_at = int(a.queued_seconds[order[arrived]] * QUANTA_PER_SECOND)
-        state[ARRIVED], state[ARRIVES_AT] = arrived, arrives_at
-    if not in_order:
-        _sort(first, tail, queue)
-    for place in range(first, tail):
-        task = queue[place]
-        a.outcome[QUEUED_AT, task] = now
-        state[QUEUED_SLOTS] += a.slots[task]
-    state[TAIL] = tail
-
-
-@compiled
-def _start(at: int, now: float, a: Arrays) -> None:
-    """Starts tasks from the head of the queue while they fit."""
-    state, workers, outcome = a.state, a.workers, a.outcome
+def _start(at: int, now: float, head: int, tail: int, spare: int, a: Arrays) -> tuple[int, int]:
+    """Starts tasks from the head of the queue while they fit.  Its head, and how many leaves are spare."""
+    state, workers, leaves = a.state, a.workers, a.leaves
     shift = state[SHIFT]
-    while state[HEAD] < state[TAIL]:
-        task = int(a.queue[state[HEAD]])
-        needed = a.slots[task]
+    while head < tail:
+        task = int(a.queue[head])
+        needed = int(a.slots[task])
         worker = _lowest(needed, a)
         if worker == NOBODY:
-            return
-        state[HEAD] += 1
-        workers[FREE, worker] -= needed
+            break
+        head += 1
+        free = workers[FREE, worker] - needed
+        workers[FREE, worker] = free
         workers[BUSY, worker] += needed
-        if workers[FREE, worker] == 0:
+        if free == 0:
             offer(worker, a)
         state[QUEUED_SLOTS] -= needed
         state[RUNNING_SLOTS] += needed
-        outcome[STARTED_AT, task] = now
-        outcome[WAITED, task] += now - outcome[QUEUED_AT, task]
+        a.outcome[STARTED_AT, task] = now
         end = at + int(a.duration_seconds[task] * QUANTA_PER_SECOND)
         if end > (NEVER >> shift) - 1:
             raise OverflowError("a task ends later than the simulator's clock can tell")
-        state[SPARE] -= 1
-        leaf = int(a.leaves[SPARES, state[SPARE]])
-        a.leaves[HELD_BY, leaf] = task
-        a.leaves[WORKER, leaf] = worker
-        _occupy(leaf, (end << shift) | leaf, a.tree)
+        spare -= 1
+        leaf = int(leaves[SPARES, spare])
+        leaves[HELD_BY, leaf] = task
+        leaves[WORKER, leaf] = worker
+        set_leaf(leaf, (end << shift) | leaf, a.tree)
+    return head, spare
 
 
 @compiled
-def _make_room(a: Arrays) -> None:
-    """Moves the queue to the front: then there is room for every task that can become due at an instant."""
-    state = a.state
-    waiting = state[TAIL] - state[HEAD]
-    for place in range(waiting):
-        a.queue[place] = a.queue[state[HEAD] + place]
-    state[HEAD], state[TAIL] = 0, waiting
+def _to_the_front(head: int, tail: int, queue: NumberArray) -> int:
+    """Moves the queue: then there is room for every task that can become due at an instant.  Its new end."""
+    for place in range(tail - head):
+        queue[place] = queue[head + place]
+    return tail - head
+
+
+@compiled
+def _run(until: int, starts_at: float, a: Arrays) -> int:
+    """Lets everything happen that is due up to and including `until`.  When the next thing is due."""
+    state, tree, queue, tasks = a.state, a.tree, a.queue, len(a.queue) >> 1
+    shift = state[SHIFT]
+    head, tail, spare = state[HEAD], state[TAIL], state[SPARE]
+    arrived, arrives_at, planned_at = state[ARRIVED], state[ARRIVES_AT], _planned_at(a)
+    while True:
+        at = min(tree[1] >> shift, arrives_at, planned_at, state[OPENED_AT])
+        if at > until:
+            break
+        now = starts_at + at / QUANTA_PER_SECOND
+        state[OPENED_AT] = NEVER
+        if tail > tasks:
+            head, tail = 0, _to_the_front(head, tail, queue)
+        first = tail
+        tail, spare = _end_all(at, tail, spare, a)
+        if planned_at == at:
+            _make_ready(at, a)
+            tail = _queue_planned(at, tail, a)
+        planned_at, unforeseen = _planned_at(a), tail > first
+        if arrives_at == at:
+            tail, arrived, arrives_at = _queue_arrivals(at, tail, arrived, a)
+        if unforeseen:  # arrivals alone are in order, and when they come was known from the beginning
+            _sort(first, tail, queue)
+            for place in range(first, tail):
+                a.outcome[QUEUED_AT, queue[place]] = now
+        for place in range(first, tail):
+            state[QUEUED_SLOTS] += a.slots[queue[place]]
+        head, spare = _start(at, now, head, tail, spare, a)
+    state[HEAD], state[TAIL], state[SPARE] = head, tail, spare
+    state[ARRIVED], state[ARRIVES_AT] = arrived, arrives_at
+    return at  # type: ignore[no-any-return]
 
 
 @compiled
@@ -355,33 +359,12 @@ def _borrowed(a: Arrays) -> Arrays:
 
 
 @compiled
-def _happen(at: int, starts_at: float, a: Arrays) -> None:
-    """All that is due at this instant, once."""
-    state = a.state
-    now = starts_at + at / QUANTA_PER_SECOND
-    state[OPENED_AT] = NEVER
-    if state[TAIL] > len(a.queue) >> 1:
-        _make_room(a)
-    first = state[TAIL]
-    _end_all(at, a)
-    _make_ready(at, a)
-    if state[TAIL] > first or state[ARRIVES_AT] == at or state[PLANNED]:
-        _queue_due(at, now, first, a)
-    _start(at, now, a)
-
-
-@compiled
 def advance(until: int, starts_at: float, *arrays: Any) -> int:
     """Lets everything happen that is due up to and including `until`.  When the next thing is due.
 
     `arrays` are those of `Arrays`, one by one: that halves the cost of a call.
     """
-    a = _borrowed(Arrays(*arrays))
-    while True:
-        at = _next_due(a)
-        if at > until:
-            return at
-        _happen(at, starts_at, a)
+    return _run(until, starts_at, _borrowed(Arrays(*arrays)))
 
 
 @compiled
@@ -406,10 +389,7 @@ def rest(
     state, looks, unfinished = a.state, 0, a.state[UNFINISHED]
     state[ALIVE_AT] = NEVER
     while look < until:
-        at = _next_due(a)
-        while at <= look:
-            _happen(at, starts_at, a)
-            at = _next_due(a)
+        _run(look, starts_at, a)
         running = state[RUNNING_SLOTS]
         if state[QUEUED_SLOTS] or not lowest <= running <= highest or not state[UNFINISHED]:
             break
@@ -431,11 +411,18 @@ def stop(worker: int, at: int, starts_at: float, a: Arrays) -> None:
             continue
         task = int(a.leaves[HELD_BY, leaf])
         if task >= 0:
-            width = a.slots[task]
+            width = int(a.slots[task])
             state[RUNNING_SLOTS] -= width
             state[KILLED_TASKS] += 1
-            started = int((a.outcome[STARTED_AT, task] - starts_at) * QUANTA_PER_SECOND)
+            started_at = a.outcome[STARTED_AT, task]
+            a.outcome[WAITED_BEFORE, task] += started_at - a.outcome[QUEUED_AT, task]
+            started = int((started_at - starts_at) * QUANTA_PER_SECOND)
             state[LOST_SLOT_QUANTA] += (at - started) * width
-            plan(at + state[RETRY_DELAY], task + TASK, a)
-        _vacate(leaf, a)
+            again = at + state[RETRY_DELAY]
+            a.outcome[QUEUED_AT, task] = starts_at + again / QUANTA_PER_SECOND
+            plan(again, task + TASK, a)
+        a.leaves[WORKER, leaf] = NOBODY
+        a.leaves[SPARES, state[SPARE]] = leaf
+        state[SPARE] += 1
+        set_leaf(leaf, NEVER, a.tree)
     a.workers[BUSY, worker] = 0

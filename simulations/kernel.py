@@ -130,8 +130,12 @@ class Kernel:
     @property
     def waited_seconds(self) -> FloatArray:
         """Time in the queue, over all tries."""
-        column: FloatArray = self._arrays.outcome[events.WAITED]
-        return column
+        outcome = self._arrays.outcome
+        waited: FloatArray = outcome[events.STARTED_AT] - outcome[events.QUEUED_AT]
+        # Nobody has waited for a start that is yet to come, be it the first or the next.
+        np.fmax(waited, 0.0, out=waited)
+        waited += outcome[events.WAITED_BEFORE]
+        return waited
 
     @property
     def busy_slots(self) -> IntArray:
@@ -271,13 +275,14 @@ def _arrays(trace: Trace) -> Arrays:
     state[events.UNFINISHED] = tasks
     state[events.ARRIVES_AT] = trace.queued_at[roots[0]] * QUANTA_PER_SECOND
     state[events.OPENED_AT] = NEVER
-    outcome = np.full((3, tasks), np.nan)
-    outcome[events.WAITED] = 0.0
+    outcome = np.zeros((3, tasks))
+    np.add(trace.queued_at, trace.starts_at, out=outcome[events.QUEUED_AT])
+    outcome[events.STARTED_AT] = np.nan
     none = Arrays(
         state=state,
         queued_seconds=_plain(trace.queued_at, np.float64),
         duration_seconds=_plain(trace.duration_seconds, np.float64),
-        slots=_plain(trace.slots, np.int64),
+        slots=_plain(trace.slots, np.int32),
         order=roots,
         first_child=first_child,
         children=children,
