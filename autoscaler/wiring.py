@@ -67,7 +67,7 @@ def controller_of(target: Target, settings: Settings) -> Controller:
             pending_deadline_seconds=guards.pending_deadline_seconds,
             parallelism=settings.airflow.parallelism,
         ),
-        caution=Caution(
+        way_in=Caution(
             pending_deadline_seconds=guards.pending_deadline_seconds,
             evidence_max_age_seconds=3 * target.interval_seconds + target.read_deadline_seconds,
         ),

@@ -50,6 +50,11 @@ class Reason(StrEnum):
     BUSY_UNPLACED = "busy_unplaced"
     PROTECTING = "protecting"
     WORKERS_HELD = "workers_held"
+    DRAINING = "draining"
+    LEAVING = "leaving"
+    RESUMING = "resuming"
+    INTAKE_UNKNOWN = "intake_unknown"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class Workers:
     """1: takes new tasks, 0: intake stopped, NaN: unknown."""
     protected_until: FloatArray
     """Scale-in protection ends then; 0: none; NaN: unknown, which counts as protected."""
+    outdated: frozenset[str] = frozenset()
+    """Ids of those that an older deployment started, while another one is being rolled out."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -124,6 +131,7 @@ class Workers:
         return (
             self.ids == other.ids
             and self.hosts == other.hosts
+            and self.outdated == other.outdated
             and all(
                 np.array_equal(mine, theirs, equal_nan=True)
                 for mine, theirs in zip(self.columns(), other.columns(), strict=True)
@@ -184,6 +192,8 @@ class Evidence:
     """When `busy_slots` was true; `NEVER`: nobody said."""
     unplaced_hosts: tuple[str, ...] = ()
     """Busy hosts that are none of the listed workers."""
+    intake_at: float = NEVER
+    """When `consuming` was true; `NEVER`: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +264,8 @@ class AlarmKind(StrEnum):
     CONTESTED = "contested"
     DEPLOYMENT_FAILED = "deployment_failed"
     BUSY_UNPLACED = "busy_unplaced"
+    DRAIN_OVERDUE = "drain_overdue"
+    WRONG_WORKER_STOPPED = "wrong_worker_stopped"
 
 
 @dataclass(frozen=True, slots=True)

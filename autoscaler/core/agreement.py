@@ -63,5 +63,5 @@ def agreed(
     busy = np.where(np.fmax(seen, held) > 0, np.fmax(seen, held), np.maximum(seen, held))
     measured_at = NEVER if isinstance(intakes, Unavailable) else intakes.measured_at
     joined = replace(workers, busy_slots=busy, consuming=consuming)
-    fresh = replace(evidence, busy_at=min(evidence.busy_at, measured_at))
+    fresh = replace(evidence, busy_at=min(evidence.busy_at, measured_at), intake_at=measured_at)
     return replace(capacity, workers=joined), fresh

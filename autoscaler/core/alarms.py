@@ -42,9 +42,19 @@ class Watch:
             found.append(Alarm(AlarmKind.FOREIGN_WRITES, note))
         if hosts := context.observation.evidence.unplaced_hosts:
             found.append(Alarm(AlarmKind.BUSY_UNPLACED, f"busy, but no worker of ours: {hosts[0]}"))
+        self._of_removal(context, found)
         if isinstance(context.demand, Demand):
             self._of_demand(context.demand, found)
         return tuple(found)
+
+    def _of_removal(self, context: Context, found: list[Alarm]) -> None:
+        removal = context.state.removal
+        if removal.spared:
+            note = f"{len(removal.spared)} workers did not run dry in time and take tasks again"
+            found.append(Alarm(AlarmKind.DRAIN_OVERDUE, note))
+        if context.at < removal.frozen_until:
+            note = "another worker was stopped than those that were prepared: no removal for an hour"
+            found.append(Alarm(AlarmKind.WRONG_WORKER_STOPPED, note))
 
     def _of_demand(self, demand: Demand, found: list[Alarm]) -> None:
         if demand.phantoms:

@@ -17,7 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from autoscaler.core.state import Ownership, State
+from autoscaler.core.state import Ownership, Removal, State
 from policies.history import COLUMNS, History
 from policies.model import Applied, FloatArray, IntArray, Observation, Refused, Unknown
 
@@ -40,7 +40,7 @@ class MisfitError(ValueError):
 def to_json(value: Any, memory_type: Any = Any) -> Any:
     """`value` as JSON values.  `memory_type`: of the `memory` inside a `State`."""
     match value:
-        case State() | Ownership():
+        case State() | Ownership() | Removal():
             return _fields_to_json(value, memory_type)
         case Enum():
             return value.value
@@ -83,7 +83,7 @@ def from_json(document: Any, shape: Any, memory_type: Any = Any, place: str = ""
         return frozenset(_items(document, str, memory_type, place))
     if shape is History:
         return _history_from_json(document, place)
-    if is_dataclass(shape) or shape in {State, Ownership}:
+    if is_dataclass(shape) or shape in {State, Ownership, Removal}:
         return _fields_from_json(document, shape, memory_type, place)
     return _plain(document, shape, place)
 

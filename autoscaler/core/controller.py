@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.core.alarms import Watch
-from autoscaler.core.drain import Caution, Drain
+from autoscaler.core.drain import Caution
 from autoscaler.core.guards import GuardChain, NoData, rounded
 from autoscaler.core.ownership import Respect, hands_off
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.remember import after_decision, after_observation, after_write, blindly
+from autoscaler.core.removal import SafeRemoval
 from autoscaler.core.rollout import during_rollout
 from autoscaler.core.state import Ownership, State
 from policies.history import History
 from policies.model import (
-    NOBODY,
     Capacity,
     Decision,
     Demand,
@@ -38,7 +38,8 @@ class Controller:
     policy: Policy
     guards: GuardChain
     watch: Watch
-    caution: Caution = Caution()
+    way_in: Caution | SafeRemoval = Caution()
+    """How workers leave: the careful way that needs no more than ECS, or with their intake stopped first."""
     respect: Respect = Respect()
     demand_max_age_seconds: float = 120.0
     """Demand measured longer ago is no data."""
@@ -100,14 +101,14 @@ class Controller:
         alarms = self.watch.alarms(context)
         off = None if self.observing else hands_off(context)
         if off is not None:
-            drain = Drain(proposal.to("ownership", current, *off), state.protected)
+            drain = self.way_in.given_up(proposal.to("ownership", current, *off), context)
         else:
-            drain = self.caution.drain(proposal, context)
+            drain = self.way_in.drain(proposal, context)
         desired = int(drain.proposal.workers)
         decision = Decision(
             None if desired == current else desired,
             drain.proposal.trail,
-            NOBODY,
+            drain.removal.stopped | drain.also_stopped if drain.also_stopped else drain.removal.stopped,
             drain.protected,
             drain.released,
             drain.wants_workers,
@@ -117,7 +118,7 @@ class Controller:
         if stabilization is not None and isinstance(context.demand, Demand):
             # Only a whole reading and a valid opinion of it say how little would be enough.
             informed = context.demand.whole and 0 <= proposal.trail[0].workers < INFINITY
-        return after_decision(state, wish, at, stabilization, drain.ours, informed=informed), decision
+        return after_decision(state, wish, at, stabilization, drain, informed=informed), decision
 
 
 def _credible(observation: Observation, max_age_seconds: float) -> Demand | Unavailable:
@@ -151,4 +152,4 @@ def _blind(state: State, recommendation: Recommendation, why: str) -> Decision:
         Stage("policy", recommendation.workers, recommendation.because, recommendation.note),
         Stage("capacity", current, Reason.CAPACITY_UNKNOWN, why),
     )
-    return Decision(desired=None, trail=trail)
+    return Decision(desired=None, trail=trail, intake_stopped=state.removal.stopped)

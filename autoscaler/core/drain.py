@@ -15,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscaler.core.listing import RENEW_SECONDS
 from autoscaler.core.proposal import Context, Proposal
+from autoscaler.core.state import NOTHING, Removal
 from policies.model import NOBODY, Demand, Reason, Rollout, Workers, WorkerState
-
-RENEW_SECONDS = 600.0
-"""A protection that ends sooner is renewed before anything leaves."""
 
 
 class Drain(NamedTuple):
@@ -31,6 +30,10 @@ class Drain(NamedTuple):
     protected: frozenset[str] = NOBODY
     released: frozenset[str] = NOBODY
     wants_workers: bool = False
+    removal: Removal = NOTHING
+    """Who is being removed, after this step."""
+    also_stopped: frozenset[str] = NOBODY
+    """Workers that are not being removed whose intake must stay stopped for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Caution:
         if (doubt := self._doubt(context)) is not None:
             return Drain(_hold(proposal, context, *doubt), ours, wants_workers=True)
         return _protect_then_lower(proposal, context, workers)
+
+    def given_up(self, proposal: Proposal, context: Context) -> Drain:
+        """Nothing is written."""
+        return Drain(proposal, context.state.protected)
 
     def _doubt(self, context: Context) -> tuple[Reason, str] | None:
         evidence = context.observation.evidence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from autoscaler.core.drain import Drain
 from autoscaler.core.guards import GuardChain, Stabilization
 from autoscaler.core.ownership import noticed, written
 from autoscaler.core.state import Move, State, Wishes
@@ -62,6 +63,7 @@ def after_observation(
         state.protected,
         _short_since(state, capacity, at),
         _deaf_since(state, capacity, demand, at, slots_per_worker),
+        state.removal,
     )
 
 
@@ -78,7 +80,7 @@ def after_decision(
     wish: int,
     at: float,
     stabilization: Stabilization | None,
-    ours: frozenset[str],
+    drain: Drain,
     *,
     informed: bool,
 ) -> State:
@@ -93,7 +95,7 @@ def after_decision(
             lows = lows.seen(at, wish, stabilization.out_seconds, beats=operator.lt)
         if stabilization.in_seconds:
             highs = highs.seen(at, wish, stabilization.in_seconds, beats=operator.gt)
-    elif ours is state.protected:
+    elif drain.ours is state.protected and drain.removal is state.removal:
         return state
     return State(
         state.memory,
@@ -107,9 +109,10 @@ def after_decision(
         state.scaled_out_at,
         state.scaled_in_at,
         state.ownership,
-        ours,
+        drain.ours,
         state.short_since,
         state.deaf_since,
+        drain.removal,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from policies.history import History
@@ -57,6 +58,40 @@ class Wishes:
         return None
 
 
+class Phase(StrEnum):
+    """How far the removal of a worker has come."""
+
+    STOPPING = "stopping"
+    """Its intake shall stop; that it has was not seen yet."""
+    EMPTYING = "emptying"
+    """Its intake has stopped; what it holds runs to its end."""
+    IDLE = "idle"
+    """Seen empty once."""
+    READY = "ready"
+    """Seen empty again, later than a message on its way can arrive."""
+    LEAVING = "leaving"
+    """The desired count was lowered by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A worker that is being removed."""
+
+    worker: str
+    phase: Phase
+    chosen_at: float
+    since: float
+    """Of the phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """A worker whose removal took too long: not chosen again until then."""
+
+    worker: str
+    until: float
+
+
 class Ownership(NamedTuple):
     """Which desired counts are ours, and when somebody else set one."""
 
@@ -70,6 +105,31 @@ class Ownership(NamedTuple):
     """When others wrote, within the last hour."""
     confirmed: bool = True
     """The foreign size was seen in at least two readings."""
+
+
+class Removal(NamedTuple):
+    """Who is being removed, and what is known of the others' idleness."""
+
+    victims: tuple[Victim, ...] = ()
+    spared: tuple[Spared, ...] = ()
+    idle_since: tuple[tuple[str, float], ...] = ()
+    """Workers that were empty at the last listing, and since when they have been seen so."""
+    resumed: frozenset[str] = NOBODY
+    """Workers whose removal was given up before any write: they take tasks again as soon as they are told."""
+    lowered_to: int | None = None
+    """The desired count without those that are leaving."""
+    frozen_until: float = NEVER
+    """No removal until then: another worker than ours was stopped."""
+    adopted: bool = False
+    """Whether the protections that an earlier daemon left were looked for."""
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """All whose intake shall be stopped."""
+        return frozenset(victim.worker for victim in self.victims) if self.victims else NOBODY
+
+
+NOTHING = Removal()
 
 
 class State(NamedTuple):
@@ -96,3 +156,4 @@ class State(NamedTuple):
     """Since when fewer workers run than desired, the desired count unchanged."""
     deaf_since: float | None = None
     """Since when tasks have been queued beside free slots."""
+    removal: Removal = NOTHING

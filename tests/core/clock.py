@@ -9,7 +9,9 @@ import numpy as np
 
 from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
+from autoscaler.core.drain import Caution
 from autoscaler.core.guards import Bounds, GuardChain
+from autoscaler.core.removal import SafeRemoval
 from policies.model import (
     Applied,
     Capacity,
@@ -56,11 +58,14 @@ class Clock:
     at: float = NOON
     acts: bool = True
     observing: bool = False
+    way_in: Caution | SafeRemoval = field(default_factory=Caution)
     last_write: LastWrite = None
     decision: Decision | None = None
 
     def __post_init__(self) -> None:
-        self.controller = Controller(self.policy, self.guards, self.watch, observing=self.observing)
+        self.controller = Controller(
+            self.policy, self.guards, self.watch, way_in=self.way_in, observing=self.observing
+        )
         self.state = self.controller.initial()
 
     def after(self, seconds: float = 0.0, minutes: float = 0.0) -> Self:
@@ -104,7 +109,7 @@ class Clock:
             reading = Unavailable(unreadable)
         if fleet_unknown:
             fleet = Unavailable(fleet_unknown)
-        known = evidence or (Evidence() if workers is None else Evidence(self.at))
+        known = evidence or (Evidence() if workers is None else Evidence(self.at, (), self.at))
         observation = Observation(self.at, reading, fleet, known, self.last_write)
         self.state, self.decision = self.controller.step(self.state, observation)
         self.last_write = None
@@ -114,7 +119,13 @@ class Clock:
         return self
 
     def expects(
-        self, desired: int | None, because: Reason | None = None, *, protected: str = "", released: str = ""
+        self,
+        desired: int | None,
+        because: Reason | None = None,
+        *,
+        protected: str = "",
+        released: str = "",
+        stopped: str = "",
     ) -> Self:
         """What the last look led to; `desired` None: write nothing."""
         assert self.decision is not None
@@ -123,6 +134,7 @@ class Clock:
             assert self.decision.reason is because, self.decision.trail
         assert self.decision.protected == frozenset(protected)
         assert self.decision.released == frozenset(released)
+        assert self.decision.intake_stopped == frozenset(stopped)
         return self
 
     def alarms(self) -> dict[str, str]:
@@ -137,6 +149,6 @@ class Clock:
 
 def told(**configuration: Any) -> Clock:
     """A story under these guards, with `desired` workers at its start."""
-    names = ("policy", "watch", "desired", "acts", "observing", "at")
+    names = ("policy", "watch", "desired", "acts", "observing", "at", "way_in")
     own = {name: configuration.pop(name) for name in names if name in configuration}
     return Clock(guards=GuardChain(**({"bounds": Bounds(1, 20)} | configuration)), **own)

@@ -60,7 +60,7 @@ def test_a_worker_consumes_as_long_as_it_consumes_any_queue():
 def test_the_evidence_is_as_old_as_the_older_side(database_at, workers_at):
     capacity = fleet(0.0)
     _, evidence = agreed(capacity, Evidence(database_at, ("a",)), Intakes({}, workers_at))
-    assert evidence == Evidence(40.0, ("a",))
+    assert evidence == Evidence(40.0, ("a",), workers_at)
 
 
 def test_workers_that_cannot_be_asked_are_not_idle():

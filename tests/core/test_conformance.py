@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoscaler.core.drain import Drain
 from autoscaler.core.guards import (
     Bounds,
     Rate,
@@ -30,6 +31,7 @@ from policies.model import Capacity, Demand, Observation, Reason, Stage
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
 NOW = 10_000.0
+NOTHING_LEAVES = Drain(Proposal(0, 0, ()), frozenset())
 UNITS = {"Pods": RateUnit.COUNT, "Percent": RateUnit.PERCENT}
 REASONS = {
     "DesiredWithinRange": {Reason.DEMAND},
@@ -105,7 +107,7 @@ def wishes(log: list[dict[str, Any]], stabilization: Stabilization) -> State:
     state = State(None, History())
     for entry in sorted(log, key=lambda each: -each["age_s"]):
         at = NOW - entry["age_s"]
-        state = after_decision(state, entry["replicas"], at, stabilization, frozenset(), informed=True)
+        state = after_decision(state, entry["replicas"], at, stabilization, NOTHING_LEAVES, informed=True)
     return state
 
 

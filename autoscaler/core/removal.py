@@ -1,0 +1,221 @@
+"""Scale-in that removes just the workers that were prepared for it.
+
+ECS does not let us name who is stopped, so we leave it no choice.  A worker that is to leave goes through
+these states, each told by what is seen and never by what was asked for:
+
+    chosen -> intake stopped -> seen empty twice -> the others protected, and read back
+           -> its own protection ended -> the desired count lowered by exactly those -> gone
+
+Until the desired count is lowered all of it can be undone: the worker takes tasks again.  Afterwards a
+worker that turns out to stay (its stop was refused, or somebody raised the count) is protected before it
+takes tasks again, since a write may show late.  So a worker with stopped intake of which we know nothing,
+left by a daemon that died, is protected too, and then takes tasks before anything else happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from autoscaler.core.drain import Caution, Drain
+from autoscaler.core.listing import Listing
+from autoscaler.core.proposal import Context, Proposal
+from autoscaler.core.state import Phase, Removal, Victim
+from autoscaler.core.victims import Patience, chosen, in_phase, least_advanced, without
+from policies.model import NOBODY, Reason, Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class SafeRemoval:
+    """When a worker may leave, and how."""
+
+    patience: Patience = Patience()
+    consolidates: bool = False
+    """Whether workers that hold work are chosen too: they run dry and leave."""
+    stopped_share: float = 0.25
+    """Of the workers, at most so many (at least one) have their intake stopped at a time."""
+    pending_deadline_seconds: float = 600.0
+    """A worker that has not started by then no longer holds a scale-in up: it is the first to leave."""
+    evidence_max_age_seconds: float = 60.0
+    protection_seconds: float = 3600.0
+    """How long our protections last: what ends sooner at the first look is taken for an earlier daemon's."""
+
+    def drain(self, proposal: Proposal, context: Context) -> Drain:
+        """As much of the proposal as is safe now, and what brings the rest nearer."""
+        if context.observing:
+            caution = Caution(self.pending_deadline_seconds, self.evidence_max_age_seconds)
+            return caution.drain(proposal, context)
+        state, capacity = context.state, context.capacity
+        if capacity.workers is None:
+            return self._unlisted(proposal, context)
+        seen = Listing(
+            capacity.workers, context, self.evidence_max_age_seconds, self.pending_deadline_seconds
+        )
+        ours = state.protected & (seen.staying - seen.bare)
+        removal = self.patience.advanced(state.removal, seen, context)
+        if not removal.adopted:
+            ours |= seen.protected_within(self.protection_seconds)
+            removal = removal._replace(adopted=True)
+        step = _Step(self, proposal, context, seen, removal, ours)
+        return step.back_to_work() or (step.rolling() if step.rolls else step.lower())
+
+    def given_up(self, proposal: Proposal, context: Context) -> Drain:
+        """Nothing is written: who has not begun to leave takes tasks again."""
+        return Drain(proposal, context.state.protected, removal=_undone(context.state.removal))
+
+    def _unlisted(self, proposal: Proposal, context: Context) -> Drain:
+        removal, ours = context.state.removal, context.state.protected
+        if proposal.workers >= context.current:
+            removal = _undone(removal)
+            unfinished = removal.victims or removal.resumed or not removal.adopted
+            wants = bool(unfinished) or context.capacity.rollout is not Rollout.STEADY
+            return Drain(proposal, ours, wants_workers=wants, removal=removal)
+        held = proposal.to("drain", context.current, Reason.WORKERS_UNLISTED, "who is busy is read next")
+        return Drain(held, ours, wants_workers=True, removal=removal)
+
+
+def _undone(removal: Removal) -> Removal:
+    return without(removal, removal.stopped - in_phase(removal, Phase.LEAVING))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One look's part of a removal."""
+
+    settings: SafeRemoval
+    proposal: Proposal
+    context: Context
+    seen: Listing
+    removal: Removal
+    ours: frozenset[str]
+
+    @property
+    def rolls(self) -> bool:
+        return self.context.capacity.rollout is not Rollout.STEADY
+
+    @property
+    def wanted(self) -> int:
+        """How many shall leave."""
+        return self.context.current - int(self.proposal.workers)
+
+    def _said(self, reason: Reason, note: str) -> Proposal:
+        """The way in waits, the way out is free."""
+        if self.wanted <= 0:
+            return self.proposal
+        return self.proposal.to("drain", self.context.current, reason, note)
+
+    def _drain(
+        self,
+        proposal: Proposal,
+        removal: Removal,
+        *,
+        protected: frozenset[str] = NOBODY,
+        released: frozenset[str] = NOBODY,
+        also_stopped: frozenset[str] = NOBODY,
+    ) -> Drain:
+        busy = bool(removal.victims or removal.resumed or also_stopped or self.wanted > 0 or self.rolls)
+        claimed = protected & self.seen.bare
+        return Drain(proposal, self.ours | claimed, protected, released, busy, removal, also_stopped)
+
+    def back_to_work(self) -> Drain | None:
+        """Workers without work by nobody's wish, before all else; None if there are none."""
+        seen, removal = self.seen, self.removal
+        strangers = seen.stopped - removal.stopped - removal.resumed
+        if not strangers:
+            return None
+        exposed = strangers - seen.safe
+        held = self._said(Reason.RESUMING, f"{len(strangers)} workers with stopped intake go back to work")
+        return self._drain(held, _undone(removal), protected=exposed, also_stopped=exposed)
+
+    def lower(self) -> Drain:
+        """The way in of a steady service."""
+        removal, seen = self.removal, self.seen
+        leaving = in_phase(removal, Phase.LEAVING)
+        overdue = seen.overdue - leaving
+        missing = max(0, self.wanted - len(overdue))
+        removal = without(removal, least_advanced(removal, len(removal.victims) - len(leaving) - missing))
+        if self.wanted <= 0:
+            return self._drain(self.proposal, removal)
+        if leaving:
+            return self._drain(self._said(Reason.LEAVING, f"{len(leaving)} workers are leaving"), removal)
+        if (doubt := self._doubt()) is not None:
+            return self._drain(self._said(*doubt), removal)
+        removal = chosen(
+            removal,
+            seen,
+            seen.running & (seen.bare | self.ours),
+            min(missing - len(removal.victims), self._room(removal)),
+            self.context.at,
+            only_empty=not self.settings.consolidates,
+        )
+        return self._leave(removal, overdue)
+
+    def _leave(self, removal: Removal, overdue: frozenset[str]) -> Drain:
+        """The last steps of those that are ready."""
+        seen, ready = self.seen, in_phase(removal, Phase.READY)
+        if not ready and not overdue:
+            soon = in_phase(removal, Phase.IDLE)
+            note = f"{len(removal.victims)} of {self.wanted} chosen, {len(soon)} seen empty once"
+            # Protecting while the second look is awaited costs nothing and saves a step.
+            exposed = seen.running - soon - seen.safe if soon else NOBODY
+            return self._drain(self._said(Reason.DRAINING, note), removal, protected=exposed)
+        if pending := seen.staying - seen.running - seen.overdue:
+            held = self._said(Reason.WORKERS_PENDING, f"{len(pending)} workers are on their way")
+            return self._drain(held, removal)
+        if exposed := seen.staying - ready - overdue - seen.safe:
+            held = self._said(Reason.PROTECTING, f"{len(exposed)} workers that stay to protect first")
+            return self._drain(held, removal, protected=exposed)
+        if covered := ready - seen.bare:
+            held = self._said(Reason.DRAINING, f"the protection of {len(covered)} workers ends first")
+            return self._drain(held, removal, released=covered)
+        return self._write(removal, ready, len(ready) + len(overdue))
+
+    def _write(self, removal: Removal, ready: frozenset[str], removable: int) -> Drain:
+        current, listed, at = self.context.current, len(self.seen.staying), self.context.at
+        if listed != current:
+            held = self._said(Reason.WORKERS_HELD, f"{listed} workers are listed, {current} are desired")
+            return self._drain(held, removal)
+        desired = current - min(removable, self.wanted)
+        proposal = self.proposal
+        if desired > proposal.workers:
+            note = f"{current - desired} workers may leave now"
+            proposal = proposal.to("drain", desired, Reason.DRAINING, note)
+        victims = tuple(
+            Victim(each.worker, Phase.LEAVING, each.chosen_at, at) if each.worker in ready else each
+            for each in removal.victims
+        )
+        return self._drain(proposal, removal._replace(victims=victims, lowered_to=desired))
+
+    def rolling(self) -> Drain:
+        """Workers of the old deployment run dry; the new one replaces them, the desired count unchanged."""
+        removal, seen, at = self.removal, self.seen, self.context.at
+        old, patience = seen.outdated, self.settings.patience
+        leaving = in_phase(removal, Phase.LEAVING)
+        removal = without(removal, removal.stopped - leaving - old)
+        removal = chosen(removal, seen, old, self._room(removal), at, only_empty=False)
+        ready = in_phase(removal, Phase.READY)
+        overdue = {
+            each.worker for each in removal.victims if at - each.chosen_at >= patience.deadline_seconds
+        }
+        exposed = old - ready - leaving - seen.safe - overdue - (seen.empty & seen.bare)
+        return self._drain(self.proposal, removal, protected=exposed, released=ready & self.ours - seen.bare)
+
+    def _room(self, removal: Removal) -> int:
+        """How many more workers may stop taking tasks: three quarters of the desired ones must go on."""
+        share, running = self.settings.stopped_share, len(self.seen.running)
+        idle_hands = len(self.seen.stopped | removal.stopped)
+        return max(1, running - ceil((1 - share) * self.context.current)) - idle_hands
+
+    def _doubt(self) -> tuple[Reason, str] | None:
+        seen, evidence = self.seen, self.context.observation.evidence
+        if self.context.at < self.removal.frozen_until:
+            return Reason.FROZEN, "another worker was stopped than those that were prepared"
+        if self.removal.resumed:
+            return Reason.RESUMING, f"{len(self.removal.resumed)} workers go back to work first"
+        if evidence.unplaced_hosts:
+            return Reason.BUSY_UNPLACED, f"busy, but no worker of ours: {evidence.unplaced_hosts[0]}"
+        if not seen.busy_known:
+            return Reason.BUSY_UNKNOWN, "who is busy is not known"
+        if not seen.intake_known:
+            return Reason.INTAKE_UNKNOWN, "who takes tasks is not known"
+        return None

@@ -1,0 +1,129 @@
+"""No interleaving of removals, tasks, deaths, lost and late writes and restarts stops a busy worker.
+
+The real controller is searched, not a model of it: each node is a world and what the daemon remembers.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from policies.model import Refused, Unknown, WorkerState
+from tests.core.removal_search import beginning, calmed, controller_for, is_well, search
+from tests.core.removal_world import PROTECTED_SECONDS, BusyWorkerStoppedError
+
+ALL = 1_000_000
+CALM_TICKS = 40
+EVERY = 47
+"""Every so many nodes are followed to their calm end."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "busy", "faults", "daemons", "nodes"),
+    [
+        (2, 1, 1, 1, ALL),
+        (3, 2, 0, 1, ALL),
+        (2, 1, 2, 1, 8_000),
+        (4, 2, 1, 1, 4_000),
+        (2, 1, 0, 2, 8_000),
+        pytest.param(2, 1, 2, 1, ALL, marks=pytest.mark.deep),
+        pytest.param(3, 2, 1, 1, ALL, marks=pytest.mark.deep),
+        pytest.param(4, 2, 0, 1, ALL, marks=pytest.mark.deep),
+        pytest.param(2, 1, 0, 2, ALL, marks=pytest.mark.deep),
+    ],
+)
+def test_nothing_that_may_happen_stops_a_busy_worker(workers, busy, faults, daemons, nodes):
+    """All of it is searched, or the first so many; and in the end one worker is left and takes tasks."""
+    controller = controller_for(workers)
+    found = search(beginning(workers, busy, faults, controller, daemons=daemons), controller, nodes)
+    assert found.complete is (nodes == ALL)
+    for node in list(found.nodes.values())[::EVERY]:
+        assert is_well(calmed(node, controller, CALM_TICKS)), node
+
+
+def looks_protected(daemon, observation):
+    """Takes its own word for a protection instead of reading it back."""
+    return seen_otherwise(
+        observation, daemon.state.protected, protected_until=observation.at + PROTECTED_SECONDS
+    )
+
+
+def looks_empty(daemon, observation):
+    """Takes a worker with stopped intake for empty."""
+    return seen_otherwise(observation, daemon.state.removal.stopped, busy_slots=0.0)
+
+
+def looks_idle(daemon, observation):
+    """Takes everybody for empty."""
+    return seen_otherwise(observation, everybody(observation), busy_slots=0.0)
+
+
+def looks_at_work(daemon, observation):
+    """Does not notice workers whose intake an earlier daemon has stopped."""
+    strangers = everybody(observation) - daemon.state.removal.stopped
+    return seen_otherwise(observation, strangers, consuming=1.0)
+
+
+def looks_started(daemon, observation):
+    """Takes pending workers for ones that run, and stay where they are."""
+    pending = frozenset(
+        name
+        for name, state in zip(everybody_in_order(observation), states(observation), strict=True)
+        if state == WorkerState.PENDING
+    )
+    return seen_otherwise(
+        replace(observation, capacity=replace(observation.capacity, pending=0)),
+        pending,
+        state=WorkerState.RUNNING,
+        protected_until=observation.at + PROTECTED_SECONDS,
+    )
+
+
+def looks_refused(daemon, observation):
+    """Takes a write without an answer for one that was not done."""
+    write = observation.last_write
+    return (
+        replace(observation, last_write=Refused(write.desired, "")) if type(write) is Unknown else observation
+    )
+
+
+def everybody_in_order(observation):
+    return observation.capacity.workers.ids if observation.capacity.workers else ()
+
+
+def everybody(observation):
+    return frozenset(everybody_in_order(observation))
+
+
+def states(observation):
+    return observation.capacity.workers.state if observation.capacity.workers else ()
+
+
+def seen_otherwise(observation, names, **columns):
+    """The observation with these columns of these workers changed."""
+    workers = observation.capacity.workers
+    if workers is None:
+        return observation
+    chosen = np.array([name in names for name in workers.ids], dtype=bool)
+    changed = {column: np.where(chosen, value, getattr(workers, column)) for column, value in columns.items()}
+    return replace(observation, capacity=replace(observation.capacity, workers=replace(workers, **changed)))
+
+
+@pytest.mark.parametrize(
+    ("lie", "faults"),
+    [
+        (looks_protected, 0),
+        (looks_empty, 0),
+        (looks_idle, 0),
+        (looks_started, 1),
+        (looks_refused, 1),
+        (looks_at_work, 2),
+    ],
+    ids=lambda each: getattr(each, "__name__", None),
+)
+def test_a_daemon_with_a_bug_is_caught(lie, faults):
+    """Each of these is one line in some daemon; the search finds the way to the lost task."""
+    controller = controller_for(3 if lie is looks_protected else 2)
+    start = beginning(controller.guards.bounds.maximum, 1, faults, controller)
+    with pytest.raises(BusyWorkerStoppedError):
+        search(start, controller, 60_000, lie)
