@@ -42,7 +42,6 @@ class Timeline:
     sample_times: FloatArray
     """Of the instants that the series were taken from."""
     ready_samples: FloatArray
-    load_samples: FloatArray
     load: Series
     """Slots wanted: queued and running."""
     running: Series
@@ -100,7 +99,6 @@ def timeline(result: Result, desired_at: Sequence[float], desired: Sequence[int]
         slots_per_worker=result.service.slots_per_worker,
         sample_times=times,
         ready_samples=ready,
-        load_samples=load,
         load=_binned(load),
         running=_binned(running),
         ready=_binned(ready),

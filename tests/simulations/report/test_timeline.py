@@ -43,7 +43,8 @@ def test_levels_are_what_a_count_at_each_instant_says():
 
     running = held(result.started_at, result.ended_at, slots)
     assert line.running.mean == pytest.approx(np.reshape(running, (-1, SAMPLES_PER_BIN)).mean(axis=1))
-    assert line.load_samples.tolist() == held(result.queued_at, result.ended_at, slots)
+    load = held(result.queued_at, result.ended_at, slots)
+    assert line.load.highest.tolist() == np.reshape(load, (-1, SAMPLES_PER_BIN)).max(axis=1).tolist()
     one = np.ones(len(result.created_at))
     assert line.ready_samples.tolist() == held(result.ready_at, result.stopped_at, one)
     pending = held(result.created_at, np.minimum(result.ready_at, result.stopped_at), one)
