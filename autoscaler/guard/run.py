@@ -121,6 +121,10 @@ class Guard:
 
     async def _release(self) -> None:
         if is_ours(self.memory, await self.agent.read()):
+            # The agent takes its time: the last look before the release is a fresh one.
+            self.memory, order = step(self.rules, self.memory, self.clock(), await self._look())
+            if order is not Order.RELEASE:
+                return
             await self.agent.release()
             self.seen.releases += 1
             log.info("released", idle_seconds=self.rules.idle_seconds)

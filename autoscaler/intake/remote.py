@@ -222,4 +222,5 @@ def explained(error: Exception, broker: Broker) -> str:
         return f"{broker.place}: there is no such virtual host, or no access to it; check the broker URL"
     if isinstance(error, OSError) or names & {"ConnectionError", "OperationalError", "TimeoutError"}:
         return f"{broker.place}: the broker does not answer; check host, port and security groups ({words})"
-    return f"{broker.place}: {type(error).__name__}: {words}; see the broker's own log"
+    # What else goes wrong may have the words of a message in it.
+    return f"{broker.place}: {type(error).__name__}; see the broker's own log"

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,8 @@ class AgentServer:
         self.odd: deque[tuple[int, object]] = deque()
         """(status, document or bytes); an odd answer changes nothing."""
         self.refuses = False
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Happens once, while the next answer is on its way."""
         self.silence = threading.Event()
         """While it is clear nobody gets an answer."""
         self.silence.set()
@@ -45,6 +47,8 @@ class AgentServer:
             return 404, b"404 page not found"
         document = json.loads(body or b"{}")
         self.calls.append((method, document))
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
         if self.odd:
             return self.odd.popleft()
         if self.refuses:

@@ -108,6 +108,22 @@ async def test_a_refused_release_leaves_it_protected_and_is_tried_again(story):
     assert await story.sees(IDLE, after=2) == ["GET", False]
 
 
+@pytest.mark.parametrize("seen", [BUSY, DOUBT, Work(0, ended=True)], ids=["work", "doubt", "short task"])
+async def test_work_that_comes_while_the_agent_answers_is_seen_before_the_release(story, seen):
+    """The last look is a fresh one; and the spell begins anew."""
+    await story.sees(BUSY)
+    await story.sees(IDLE, after=1)
+
+    def works() -> None:
+        story.probe.work = seen
+
+    story.server.meanwhile = works
+    assert await story.sees(IDLE, after=60) == ["GET"]
+    assert story.server.protected
+    assert await story.sees(IDLE, after=1) == []
+    assert await story.sees(IDLE, after=60) == ["GET", False]
+
+
 async def test_a_protection_that_somebody_else_set_is_left_to_them(story):
     """The daemon protects whoever shall stay; the guard must not take that away under its feet."""
     await story.sees(BUSY)

@@ -13,7 +13,7 @@ from celery import Celery
 
 from policies.model import Workers, WorkerState
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
 TOKEN = "eyJhbGciOi-token-of-a-task"
 DEADLINE_SECONDS = 20.0
 
@@ -23,7 +23,7 @@ class CeleryWorker:
 
     def __init__(self, url: str, host: str, folder: Path, *options: str, **environment: str) -> None:
         self.host, self.log = host, folder / f"{host}.log"
-        command = [sys.executable, "-m", "celery", "-A", "tests.intake.worker_app", "worker"]
+        command = [sys.executable, "-m", "celery", "-A", "worker_app", "worker"]
         command += [
             "-n",
             f"celery@{host}",
@@ -38,7 +38,7 @@ class CeleryWorker:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=HERE,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
