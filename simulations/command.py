@@ -133,7 +133,7 @@ def _run(options: Options, controller: Controller | None) -> None:
         trace = of_queues(trace, options.queues)
     if options.by is not None:
         groups_of(trace, options.by)
-    outputs = _outputs(options)
+    outputs = outputs_of(options)
     service = scene.service_of(options.slots)
     checker = _checker(trace, service, scene.airflow) if options.check else None
     with _log(options, controller, trace) as log, progress_of(len(trace)) as on_progress:
@@ -145,18 +145,18 @@ def _run(options: Options, controller: Controller | None) -> None:
             tick_seconds=options.tick,
             airflow=scene.airflow,
             source=scene.source,
-            on_step=_both(log, None if outputs is None else outputs.recorder),
+            on_step=_both(log, None if outputs is None else partial(outputs.see, TARGET)),
             on_progress=on_progress,
             check=None if checker is None else checker.look,
         )
     figures = score(result, price)
     checked = None if checker is None else checker.conclude(result, figures, price)
-    promise = None if slo is None else promise_of(slo, result)
+    promise = None if slo is None else promise_of(slo, [result])
     if outputs is not None:
-        outputs.write(result, figures, controller, price, promise)
+        outputs.write({TARGET: (result, controller, price)}, scene, slo)
     if options.as_json:
         kept = {} if promise is None else {"slo": promise.as_dict()}
-        waits = {"waits": waits_document(result, options.by, slo)}
+        waits = {"waits": waits_document([result], options.by, slo)}
         played = {"seed": seed, "trace": trace.source, **played_document(scene, trace)}
         document = {**played, **figures.as_dict(), **kept, **waits}
         document |= {} if checked is None else {"checked": checked}
@@ -169,7 +169,7 @@ def _run(options: Options, controller: Controller | None) -> None:
     if checked is not None:
         console.print(checked)
     for kind in kinds_of(trace, options.by):
-        console.print(waits_table(kind, waits_of(result, kind, slo)))
+        console.print(waits_table(kind, waits_of([result], kind, slo)))
 
 
 def told_seed(options: Options) -> int:
@@ -210,7 +210,7 @@ def controller_of(options: Options) -> Controller:
     return Controller(build(specification, options.slots), bounds, Watch(options.slots, options.maximum))
 
 
-def _outputs(options: Options) -> Outputs | None:
+def outputs_of(options: Options) -> Outputs | None:
     """Where page and picture go.  Raises `ValueError` for a place where they cannot."""
     if options.report is None and options.plot is None:
         return None

@@ -14,6 +14,8 @@ FARGATE = {
     "arm": (ARM_VCPU_USD_PER_HOUR, ARM_GB_USD_PER_HOUR),
 }
 """AWS Fargate, dollars per vCPU-hour and per GB-hour, ephemeral storage up to 20 GB included."""
+LISTED = "November 2026"
+"""All prices, MWAA's included, are as they were known then."""
 FARGATE_MINIMUM_SECONDS = 60.0
 SPOT_DISCOUNT = 0.6
 """Fargate Spot is 50 to 70 % cheaper, by region and month; the middle, where nobody says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +34,9 @@ class Promise:
         }
 
 
-def promise_of(slo: Slo, result: Result) -> Promise:
-    """Whether the run kept it."""
-    waits = result.promised_waits
-    margins = tuple(slo.margins(result.trace.queued_at, waits))
+def promise_of(slo: Slo, results: Sequence[Result]) -> Promise:
+    """Whether a run kept it, or several targets side by side, all their tasks together."""
+    waits = np.concatenate([result.promised_waits for result in results])
+    queued_at = np.concatenate([result.trace.queued_at for result in results])
+    margins = tuple(slo.margins(queued_at, waits))
     return Promise(slo, slo.value(waits), int(np.count_nonzero(slo.late(waits))), slo.kept([margins]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoscaler.core.controller import Controller
+from policies.model import Decision, Observation
 from simulations.baked_in import baked_in
 from simulations.command import (
     EXIT_DONE,
@@ -18,6 +19,7 @@ from simulations.command import (
     EXIT_USAGE,
     Options,
     complain,
+    outputs_of,
     plain,
     played_document,
     progress_of,
@@ -29,13 +31,16 @@ from simulations.price import Price, parse
 from simulations.promise import Promise, promise_of
 from simulations.run import Result, SimulationError
 from simulations.score import Score, score, total
+from simulations.slo import Slo
 from simulations.slo import parse as parse_slo
 from simulations.together import SimTarget, simulate_all, without_tasks
 from simulations.trace import Trace, TraceError
 from simulations.trace_file import read_trace
+from simulations.waits_table import groups_of, kinds_of, waits_document, waits_of, waits_table
 from simulations.world_file import Scene, scene_of
 
 TOGETHER = "together"
+OnStepOf = Callable[[str, Observation, Decision], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,11 @@ def _run(options: Options, configured: Mapping[str, Configured]) -> None:
     price, scene = parse(options.price), scene_of(options.wanted)
     if price.included_workers:
         raise ValueError(f"price: {price.label} is one environment with one queue; choose a target")
+    slo = None if options.slo is None else parse_slo(options.slo)
     trace = read_trace(options.trace)
+    if options.by is not None:
+        groups_of(trace, options.by)
+    outputs = outputs_of(options)
     targets = {name: _target(each, scene) for name, each in configured.items()}
     idle = without_tasks(trace, targets)
     targets = {name: target for name, target in targets.items() if name not in idle}
@@ -78,25 +87,43 @@ def _run(options: Options, configured: Mapping[str, Configured]) -> None:
         if name in targets
     }
     with (
-        decision_log(options.log, trace.starts_at, logged) as on_step,
+        decision_log(options.log, trace.starts_at, logged) as log,
         progress_of(len(trace)) as on_progress,
     ):
         results = simulate_all(
-            trace, targets, seed, airflow=scene.airflow, on_step=on_step, on_progress=on_progress
+            trace,
+            targets,
+            seed,
+            airflow=scene.airflow,
+            on_step=_both(log, None if outputs is None else outputs.see),
+            on_progress=on_progress,
         )
-    told = _Told(options, scene, trace, price, results, idle)
+    if outputs is not None:
+        played = {name: (result, targets[name].controller, price) for name, result in results.items()}
+        outputs.write(played, scene, slo)
+    told = _Told(options, scene, trace, price, results, idle, slo)
     if options.as_json:
         print(json.dumps(told.document(), indent=2))  # noqa: T201
     else:
         told.show()
 
 
+def _both(one: OnStepOf | None, other: OnStepOf | None) -> OnStepOf | None:
+    """Whoever wants to see the ticks sees them."""
+    if one is None or other is None:
+        return one or other
+
+    def see(target: str, observation: Observation, decision: Decision) -> None:
+        one(target, observation, decision)
+        other(target, observation, decision)
+
+    return see
+
+
 def _check(options: Options) -> None:
-    """One page, one picture, one table of waits: they are of one target."""
-    asked = {"report": options.report, "plot": options.plot, "by": options.by, "queue": options.queue}
-    for name, value in asked.items():
-        if value is not None:
-            raise ValueError(f"{name}: the configuration has several targets; choose one with --target")
+    """A queue may be a part of what a target serves, not of what all serve."""
+    if options.queue is not None:
+        raise ValueError("queue: the configuration has several targets; choose one with --target")
 
 
 def _target(each: Configured, scene: Scene) -> SimTarget:
@@ -115,6 +142,7 @@ class _Told:
     results: Mapping[str, Result]
     idle: list[str]
     """Targets that had nothing to do, and were left out."""
+    slo: Slo | None
 
     def figures(self) -> dict[str, Score]:
         """By target, and of all together."""
@@ -122,26 +150,28 @@ class _Told:
         return {**each, TOGETHER: total([(result, self.price) for result in self.results.values()])}
 
     def promises(self) -> dict[str, Promise]:
-        """By target, if one was asked for."""
-        if self.options.slo is None:
+        """By target and of all together, if one was asked for."""
+        if (slo := self.slo) is None:
             return {}
-        slo = parse_slo(self.options.slo)
-        return {name: promise_of(slo, result) for name, result in self.results.items()}
+        parts = {name: [result] for name, result in self.results.items()}
+        parts[TOGETHER] = list(self.results.values())
+        return {name: promise_of(slo, results) for name, results in parts.items()}
 
     def document(self) -> dict[str, Any]:
         figures, promises = self.figures(), self.promises()
-        whole = figures.pop(TOGETHER)
         targets = {
             name: {**each.as_dict(), **({"slo": promises[name].as_dict()} if name in promises else {})}
             for name, each in figures.items()
         }
+        whole = targets.pop(TOGETHER)
         return {
             "seed": self.options.seed,
             "trace": self.trace.source,
             **played_document(self.scene, self.trace),
             "targets": targets,
             "without_tasks": self.idle,
-            TOGETHER: whole.as_dict(),
+            TOGETHER: whole,
+            "waits": waits_document(list(self.results.values()), self.options.by, self.slo),
         }
 
     def show(self) -> None:
@@ -155,6 +185,8 @@ class _Told:
             table.add_row(row, *(column.get(row, "") for column in columns))
         console = Console(highlight=False)
         console.print(table)
+        for kind in kinds_of(self.trace, self.options.by):
+            console.print(waits_table(kind, waits_of(list(self.results.values()), kind, self.slo)))
         late = [name for name, result in self.results.items() if not result.settled]
         notes = [
             f"Without a task, and left out: {', '.join(self.idle)}." if self.idle else "",

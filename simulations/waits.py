@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from policies.model import FloatArray, IntArray
 from simulations.run import Result
-from simulations.slo import Slo
 from simulations.trace import QUANTA_PER_SECOND
 
 Codes = NDArray[np.signedinteger[Any]]
@@ -96,12 +95,14 @@ def of_ended(result: Result, column: NDArray[Any]) -> NDArray[Any]:
     return column[~never] if never.any() else column
 
 
-def waits_by(names: Sequence[str], group: Codes, waits: FloatArray, slo: Slo | None = None) -> list[Waits]:
-    """The waits of each named group that has tasks, those that waited longest together first."""
+def waits_by(
+    names: Sequence[str], group: Codes, waits: FloatArray, misses: IntArray | None = None
+) -> list[Waits]:
+    """The waits of each named group that has tasks, those that waited longest together first.
+
+    `misses`: of each group; None: nothing is promised.
+    """
     found = grouped(group, len(names), waits, (0.5, 0.95))
-    misses = None
-    if slo is not None:
-        misses = np.bincount(group[slo.late(waits)], minlength=len(names))
     total = np.nan_to_num(found.mean) * found.tasks
     order = np.lexsort((-found.tasks, -total))
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -41,10 +42,20 @@ def kinds_of(trace: Trace, by: str | None) -> list[str]:
     return ["queue"] if len(trace.queues) > 1 else []
 
 
-def waits_of(result: Result, kind: str, slo: Slo | None) -> list[Waits]:
-    """The waits of each queue, DAG, ...; those that waited longest together first."""
-    names, codes = groups_of(result.trace, kind)
-    return waits_by(names, of_ended(result, codes), of_ended(result, result.waited_seconds), slo)
+def waits_of(results: Sequence[Result], kind: str, slo: Slo | None) -> list[Waits]:
+    """The waits of each queue, DAG, ... of a run, or of several targets side by side.
+
+    Those that waited longest together come first.  Misses count tasks that never ended, too.
+    """
+    names = groups_of(results[0].trace, kind)[0]  # parts of a trace have all its names
+    columns = [groups_of(result.trace, kind)[1] for result in results]
+    misses = None
+    if slo is not None:
+        late = [codes[slo.late(each.promised_waits)] for codes, each in zip(columns, results, strict=True)]
+        misses = np.bincount(np.concatenate(late), minlength=len(names))
+    codes = np.concatenate([of_ended(each, column) for each, column in zip(results, columns, strict=True)])
+    waits = np.concatenate([of_ended(each, each.waited_seconds) for each in results])
+    return waits_by(names, codes, waits, misses)
 
 
 def waits_table(kind: str, rows: Sequence[Waits]) -> Table:
@@ -63,9 +74,11 @@ def waits_table(kind: str, rows: Sequence[Waits]) -> Table:
     return table
 
 
-def waits_document(result: Result, by: str | None, slo: Slo | None) -> dict[str, list[dict[str, Any]]]:
+def waits_document(
+    results: Sequence[Result], by: str | None, slo: Slo | None
+) -> dict[str, list[dict[str, Any]]]:
     """For JSON: by queue, by DAG where DAGs are known, and as asked; every group."""
-    kinds = ["queue", *(["dag"] if len(result.trace.dags) > 1 else [])]
+    kinds = ["queue", *(["dag"] if len(results[0].trace.dags) > 1 else [])]
     if by is not None and by not in kinds:
         kinds.append(by)
-    return {kind: [row.as_dict() for row in waits_of(result, kind, slo)] for kind in kinds}
+    return {kind: [row.as_dict() for row in waits_of(results, kind, slo)] for kind in kinds}

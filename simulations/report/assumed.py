@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from importlib.metadata import version
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from simulations.describe import problems
-from simulations.price import Price
+from simulations.price import LISTED, Price
 from simulations.quantiles import Quantiles
 from simulations.report.markup import Markup, joined, tag
 from simulations.report.run_story import RunStory
 from simulations.service import ServiceModel
 from simulations.trace import Trace
 from simulations.words import count, instant, span
+from simulations.world_file import Scene
 
 DISTRIBUTION = "airflow-worker-autoscaler"
 SLOTS = "workers, slots per worker"
@@ -52,6 +53,13 @@ def of_service(service: ServiceModel) -> Iterator[Row]:
     yield from flattened("workers", service)
 
 
+def of_scene(scene: Scene) -> Iterator[Row]:
+    """Which Airflow was played, and how the load was read."""
+    yield "Airflow", scene.version
+    yield from flattened("Airflow", scene.airflow)
+    yield from flattened("source", scene.source)
+
+
 def of_run(story: RunStory) -> Iterator[Row]:
     """What decided, and when."""
     result, controller = story.result, story.controller
@@ -61,12 +69,14 @@ def of_run(story: RunStory) -> Iterator[Row]:
     yield from flattened("guards", controller.guards)
 
 
-def of_price(price: Price) -> Iterator[Row]:
-    """What a worker costs."""
-    hourly = f"{price.usd_per_worker_hour:.5g} US$ per worker-hour"
-    least = f", at least {span(price.minimum_seconds)} a worker" if price.minimum_seconds else ""
-    base = f", and {price.base_usd_per_hour:.5g} US$ per hour of the environment"
-    yield "price", f"{price.label}: {hourly}{least}{base if price.base_usd_per_hour else ''}"
+def of_prices(prices: Iterable[Price]) -> Iterator[Row]:
+    """What a worker costs, and when that was so."""
+    for price in prices:
+        hourly = f"{price.usd_per_worker_hour:.5g} US$ per worker-hour"
+        least = f", at least {span(price.minimum_seconds)} a worker" if price.minimum_seconds else ""
+        base = f", and {price.base_usd_per_hour:.5g} US$ per hour of the environment"
+        yield "price", f"{price.label}: {hourly}{least}{base if price.base_usd_per_hour else ''}"
+    yield "prices of", f"{LISTED}: list prices in us-east-1, Linux, without taxes and discounts"
 
 
 def of_programs() -> Iterator[Row]:

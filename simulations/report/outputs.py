@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoscaler.core.controller import Controller
+from policies.model import Decision, Observation
 from simulations.front import check_plot
 from simulations.price import Price
-from simulations.promise import Promise
+from simulations.promise import promise_of
 from simulations.report import page
 from simulations.report.answer import Answer
 from simulations.report.recorder import Recorder
 from simulations.report.run_page import run_page
 from simulations.report.run_story import RunStory
 from simulations.run import Result
-from simulations.score import Score
+from simulations.score import score, total
+from simulations.slo import Slo
+from simulations.world_file import Scene
+
+Played = tuple[Result, Controller, Price]
+"""One target's run: what happened, who decided, what a worker costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,8 @@ class Outputs:
 
     report: Path | None = None
     plot: Path | None = None
-    recorder: Recorder = field(default_factory=Recorder)
-    """Has to see every tick of the one target, as `on_step`."""
+    recorders: dict[str, Recorder] = field(default_factory=dict)
+    """By target; filled by `see`."""
 
     def __post_init__(self) -> None:
         if self.report is not None:
@@ -34,15 +40,28 @@ class Outputs:
         if self.plot is not None:
             check_plot(self.plot)
 
-    def write(
-        self, result: Result, figures: Score, controller: Controller, price: Price, promise: Promise | None
-    ) -> None:
-        """Writes what was asked for of one target.  Raises `ValueError` if it cannot be written."""
-        story = RunStory(result, figures, self.recorder, controller, price, promise)
-        self.write_all([story], story.answer)
+    def see(self, target: str, observation: Observation, decision: Decision) -> None:
+        """Has to see every tick of every target."""
+        self.recorders.setdefault(target, Recorder())(observation, decision)
 
-    def write_all(self, stories: Sequence[RunStory], answer: Answer) -> None:
-        """The same for targets side by side, each with a recorder of its own; `answer`: all together."""
+    def write(self, played: Mapping[str, Played], scene: Scene, slo: Slo | None) -> None:
+        """Writes what was asked for, of the targets by name.  Raises `ValueError` if it cannot be written."""
+        stories = [
+            RunStory(
+                result,
+                score(result, price),
+                self.recorders[name],
+                controller,
+                price,
+                None if slo is None else promise_of(slo, [result]),
+                name if len(played) > 1 else "",
+                scene,
+            )
+            for name, (result, controller, price) in played.items()
+        ]
+        together = total([(result, price) for result, _, price in played.values()])
+        results = [result for result, _, _ in played.values()]
+        answer = Answer(together, None if slo is None else promise_of(slo, results))
         if self.report is not None:
             page.write(self.report, run_page(stories, answer))
         if self.plot is not None:

@@ -71,8 +71,9 @@ def _assumed(story: RunStory) -> Markup:
     rows = [
         *assumed.of_trace(story.result.trace),
         *assumed.of_run(story),
+        *(assumed.of_scene(story.scene) if story.scene is not None else ()),
         *assumed.of_service(story.result.service),
-        *assumed.of_price(story.price),
+        *assumed.of_prices([story.price]),
         *assumed.of_programs(),
     ]
     return assumed.assumed(rows, story.result.trace)

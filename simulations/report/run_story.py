@@ -12,6 +12,7 @@ from simulations.report.recorder import Recorder
 from simulations.run import Result
 from simulations.score import Score
 from simulations.slo import Slo
+from simulations.world_file import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +27,8 @@ class RunStory:
     promise: Promise | None = None
     name: str = ""
     """The target's, where there are several."""
+    scene: Scene | None = None
+    """The world that was played; None: the plain one."""
 
     @property
     def slo(self) -> Slo | None:

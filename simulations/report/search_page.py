@@ -106,9 +106,15 @@ def played(study: Study, candidate: Candidate, slo: Slo | None) -> RunStory:
         source=study.scene.source,
         on_step=seen,
     )
-    promise = None if slo is None else promise_of(slo, result)
+    promise = None if slo is None else promise_of(slo, [result])
     return RunStory(
-        result, score(result, candidate.price), seen, candidate.controller, candidate.price, promise
+        result,
+        score(result, candidate.price),
+        seen,
+        candidate.controller,
+        candidate.price,
+        promise,
+        scene=study.scene,
     )
 
 
@@ -193,8 +199,8 @@ def _about(study: Study, prices: Iterable[Price]) -> Iterator[assumed.Row]:
     yield from assumed.of_trace(study.trace)
     yield "seed", str(study.seed)
     yield "runs of each setting", str(len(study.seeds))
+    yield from assumed.of_scene(study.scene)
     # Slots per worker are each setting's own.
-    yield from (row for row in assumed.of_service(study.service) if row[0] != assumed.SLOTS)
-    for price in sorted(prices, key=lambda each: each.label):
-        yield from assumed.of_price(price)
+    yield from (row for row in assumed.of_service(study.scene.service) if row[0] != assumed.SLOTS)
+    yield from assumed.of_prices(sorted(prices, key=lambda each: each.label))
     yield from assumed.of_programs()

@@ -19,7 +19,7 @@ LABELS = ("under 1 s", "to 10 s", "to 1 min", "to 5 min", "to 30 min", "longer")
 def spread(result: Result, kind: str, slo: Slo | None) -> Markup:
     """A table with a bar for each queue, DAG, ...: what `groups_of` knows by `kind`."""
     names, everybody = groups_of(result.trace, kind)
-    rows, codes = waits_of(result, kind, slo), of_ended(result, everybody)
+    rows, codes = waits_of([result], kind, slo), of_ended(result, everybody)
     spans = len(LABELS)
     place = np.searchsorted(LIMITS_SECONDS, of_ended(result, result.waited_seconds), side="right")
     counts = np.bincount(codes * spans + place, minlength=len(names) * spans).reshape(-1, spans)

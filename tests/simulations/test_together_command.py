@@ -112,7 +112,8 @@ def test_the_log_of_all_targets_replays(trace, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--report", "x.html"), "report: the configuration has several targets; choose one with --target"),
+        (("--report", "x.pdf"), "report: expected a file named .html, got x.pdf"),
+        (("--by", "colour"), "by: expected queue, dag, pool, run, got 'colour'"),
         (("--queue", "a"), "queue: the configuration has several targets"),
         (("--price", "mw1.small"), "price: MWAA mw1.small is one environment with one queue"),
         (("--airflow", "1.10"), "--airflow: expected one of 3.3, 2.11, plain, got '1.10'"),
@@ -142,3 +143,20 @@ def test_the_example_world_is_printed_and_can_be_used(trace, tmp_path):
     (tmp_path / "world.toml").write_text(example.output)
     given = run(trace, "--seed", 1, "--max", 50, "--json", "--world", tmp_path / "world.toml")
     assert given.stdout == run(trace, "--seed", 1, "--max", 50, "--json").stdout
+
+
+def test_several_targets_have_a_page_a_picture_and_waits_together(trace, config, tmp_path):
+    """Named one by one; the waits by queue are those of all targets, and the promise is one of all."""
+    page, picture = tmp_path / "out.html", tmp_path / "out.png"
+    asked = ("--config", config, "--seed", 3, "--slo", "p95 wait < 10min", "--by", "pool")
+    done = run(trace, *asked, "--report", page, "--plot", picture)
+    assert done.exit_code == 0, done.output
+    assert "waits by pool" in done.output
+    text = page.read_text()
+    assert "fast: Decisions" in text
+    assert "rest: Decisions" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run(trace, *asked, "--json").stdout)
+    assert {each["name"]: each["tasks"] for each in found["waits"]["queue"]} == {"a": 100, "b": 100}
+    misses = [found["targets"][name]["slo"]["misses"] for name in ("fast", "rest")]
+    assert found["together"]["slo"]["misses"] == sum(misses)

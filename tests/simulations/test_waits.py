@@ -14,6 +14,7 @@ from simulations import slo
 from simulations.promise import promise_of
 from simulations.report.timeline import timeline
 from simulations.run import simulate
+from simulations.trace import trace_of
 from simulations.waits import grouped, waits_by
 from simulations.waits_table import waits_of
 from tests.simulations.worlds import controller, service, tasks
@@ -53,28 +54,32 @@ def test_waits_of_years_in_very_many_groups_keep_their_order():
 def test_who_waited_most_together_comes_first_and_misses_are_counted():
     """Three queues, one without a task; a wait of the limit itself breaks '<' and keeps '<='."""
     group, waits = np.array([0, 0, 0, 2]), np.array([0.0, 60.0, 61.0, 600.0])
-    strict = waits_by(("a", "b", "c"), group, waits, slo.parse("p95 wait < 60s"))
+    trace = trace_of([0.0] * 4, [1.0] * 4, queue=group, queues=("a", "b", "c"))
+    result = replace(simulate(trace, controller(9, 1, 1), service(9), 1), waited_seconds=waits)
+    strict = waits_of([result], "queue", slo.parse("p95 wait < 60s"))
     assert [(each.name, each.tasks, each.misses) for each in strict] == [("c", 1, 1), ("a", 3, 2)]
-    lax = waits_by(("a", "b", "c"), group, waits, slo.parse("p95 wait <= 60s"))
+    lax = waits_of([result], "queue", slo.parse("p95 wait <= 60s"))
     assert [each.misses for each in lax] == [1, 1]
     assert strict[1].p50_seconds == 60.0
     assert waits_by(("a", "b", "c"), group, waits)[0].misses is None
+    twice = waits_of([result, result], "queue", slo.parse("p95 wait < 60s"))
+    assert [(each.name, each.tasks, each.misses) for each in twice] == [("c", 2, 2), ("a", 6, 4)]
 
 
-def test_tasks_that_never_ended_have_no_wait():
-    """Two of four, left out of figures, promise and pictures alike."""
+def test_tasks_that_never_ended_have_no_wait_but_miss_every_promise():
+    """Two of four, left out of figures and pictures."""
     result = simulate(tasks((0, 100), (0, 100), (0, 100), (0, 100)), controller(1, 1, 1), service(1), 1)
     lost = np.array([False, True, False, True])
     columns = {
         name: np.where(lost, np.nan, getattr(result, name))
         for name in ("queued_at", "started_at", "ended_at", "waited_seconds")
     }
-    partly = replace(result, **columns)
-    kept = promise_of(slo.parse("max wait <= 150s"), partly)
-    (row,) = waits_of(partly, "queue", None)
+    partly = replace(result, failed_tasks=2, **columns)
+    slack = slo.parse("max wait <= 150s")
+    (row,) = waits_of([partly], "queue", slack)
     whole = sorted(result.waited_seconds[~lost])
     assert (row.tasks, row.max_seconds) == (2, whole[-1])
-    assert (kept.seconds, kept.misses) == (whole[-1], 1)
+    assert row.misses == promise_of(slack, [partly]).misses == 2 + 1
     line = timeline(partly, [0.0], [1])
     assert line.waits.tasks.sum() == 2
     assert line.load.highest.max() <= 2

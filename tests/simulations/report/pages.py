@@ -45,7 +45,7 @@ def story(trace=None, promise="p95 wait < 60s", *, slots=2, maximum=4):
     trace = hostile_trace() if trace is None else trace
     brain, seen, price = controller(slots, 1, maximum), Recorder(), parse("x86:1:2")
     result = simulate(trace, brain, service(slots), 1, on_step=seen)
-    kept = None if promise is None else promise_of(slo.parse(promise), result)
+    kept = None if promise is None else promise_of(slo.parse(promise), [result])
     return RunStory(result, score(result, price), seen, brain, price, kept)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -11,7 +12,7 @@ from simulations import slo
 from simulations.price import Price
 from simulations.recommend import Question, recommend
 from simulations.report import page
-from simulations.report.assumed import of_price
+from simulations.report.assumed import of_prices
 from simulations.report.front_chart import MOST_POINTS, Setting, front_chart
 from simulations.report.search_page import recommend_page, sweep_page
 from simulations.space import Found
@@ -111,7 +112,9 @@ def test_a_single_setting_has_a_picture_too(cost):
 def test_a_price_is_told_with_all_its_parts():
     """By the hour, the minimum, the environment."""
     price = Price("it", 0.5, minimum_seconds=60.0, base_usd_per_hour=0.49)
-    assert dict(of_price(price)) == {
-        "price": "it: 0.5 US$ per worker-hour, at least 60.0 s a worker, "
-        "and 0.49 US$ per hour of the environment"
-    }
+    dated, (name, text) = dict(of_prices([price, price])), next(of_prices([price]))
+    assert name == "price"
+    assert text == (
+        "it: 0.5 US$ per worker-hour, at least 60.0 s a worker, and 0.49 US$ per hour of the environment"
+    )
+    assert re.match(r"[A-Z][a-z]+ \d{4}: list prices", dated["prices of"])
