@@ -89,6 +89,9 @@ def scene_of(wanted: Wanted) -> Scene:
     if plain:
         table = {"retry_delay_seconds": RETRY_SECONDS, **table}
     airflow = _within(f"{place}airflow.", lambda: airflow_of({"version": version, **table}))
+    if "queued_timeout_seconds" not in table:
+        # A limit like the others: a trace from elsewhere never knew it.
+        airflow = replace(airflow, queued_timeout_seconds=None)
     service = _service(f"{place}service.", file.get("service", {}), wanted, plain=plain)
     source = _source(f"{place}source.", file.get("source", {}))
     return Scene(version, _overridden(airflow, wanted), service, source)

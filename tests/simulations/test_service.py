@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.model import Unavailable
+from simulations.airflow import Airflow
 from simulations.luck import Luck
 from simulations.quantiles import constant, measured
 from simulations.service import AccountModel, LaunchDelay, Pace, ServiceModel, fargate
@@ -55,6 +56,19 @@ def test_a_leaving_worker_finishes_what_it_runs_and_then_exits():
     assert gone(world) == [25.0]
     assert (world.kernel.killed_tasks, world.kernel.ends_at[0]) == (0, 20.0)
     assert world.demand().queued == 1
+
+
+def test_what_a_leaving_worker_has_taken_it_also_runs():
+    """A task that is being started when SIGTERM comes is not yet running; it is not left behind."""
+    slow = Airflow(start_delay=constant(3.0), slot_tail=constant(1.0))
+    world = World(tasks((0, 20)), patient(), 1, workers=1, airflow=slow)
+    world.advance(1.0)
+    assert (world.demand().queued, world.demand().running) == (1, 0)
+    world.apply(decide(0))
+    world.advance(100.0)
+    # It starts at 3, ends at 23, the slot is free at 24.
+    assert gone(world) == [29.0]
+    assert (world.kernel.killed_tasks, world.kernel.unfinished) == (0, 0)
 
 
 def test_at_the_stop_timeout_a_worker_is_killed():

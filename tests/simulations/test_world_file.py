@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -37,9 +38,11 @@ def world(tmp_path):
 def test_without_a_file_it_is_airflow_3_on_fargate():
     """As measured and as AWS says; `plain` is queueing theory's world, and 2.11 an older Airflow."""
     scene = scene_of(Wanted())
-    assert (scene.version, scene.airflow, scene.source) == ("3.3", AIRFLOW_3, DATABASE)
+    without_limits = {"queued_timeout_seconds": None}
+    assert scene.airflow == replace(AIRFLOW_3, **without_limits)
+    assert (scene.version, scene.source) == ("3.3", DATABASE)
     assert scene.service_of(16) == fargate(16)
-    assert scene_of(Wanted(airflow="2.11")).airflow == AIRFLOW_2
+    assert scene_of(Wanted(airflow="2.11")).airflow == replace(AIRFLOW_2, **without_limits)
     plain = scene_of(Wanted(airflow="plain"))
     assert plain.service_of(4) == ServiceModel(4)
     assert plain.airflow.is_plain
@@ -74,6 +77,7 @@ def test_every_key_does_what_it_says(world):
         [airflow]
         version = "2.11"
         parallelism = 8
+        queued_timeout_seconds = 900
         [service]
         launch = [30, 50.5, 41]
         stop_timeout_seconds = 120
@@ -97,6 +101,7 @@ def test_every_key_does_what_it_says(world):
     scene = scene_of(Wanted(path))
     assert scene.version == "2.11"
     assert scene.airflow.parallelism == 8
+    assert scene.airflow.queued_timeout_seconds == 900
     assert scene.airflow.slot_tail == AIRFLOW_2.slot_tail
     assert scene.service_of(3) == ServiceModel(
         3,
