@@ -193,6 +193,8 @@ def _all_together(options: Options, settings: Settings) -> int:
 
     from simulations.together_command import Configured, run_together
 
+    if options.check:
+        fail("check: the configuration has several targets; choose one with --target", EXIT_USAGE)
     targets = {}
     for name, target in settings.targets.items():
         same, controller = _as_configured(replace(options, queue=None), settings, name)
