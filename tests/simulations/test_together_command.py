@@ -114,6 +114,7 @@ def test_the_log_of_all_targets_replays(trace, tmp_path):
     [
         (("--report", "x.pdf"), "report: expected a file named .html, got x.pdf"),
         (("--by", "colour"), "by: expected queue, dag, pool, run, got 'colour'"),
+        (("--check",), "check: the configuration has several targets; choose one with --target"),
         (("--queue", "a"), "queue: the configuration has several targets"),
         (("--price", "mw1.small"), "price: MWAA mw1.small is one environment with one queue"),
         (("--airflow", "1.10"), "--airflow: expected one of 3.3, 2.11, plain, got '1.10'"),
