@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from importlib.metadata import version
@@ -97,5 +97,17 @@ def flattened(name: str, value: Any) -> Iterator[Row]:
     elif isinstance(value, tuple):
         for number, each in enumerate(value, 1):
             yield from flattened(f"{name} {number}", each)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from flattened(f"{name}, {key}", each)
     elif value is not None:
-        yield name, str(value.value if isinstance(value, Enum) else value)
+        yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """As a person writes it: times of the world are multiples of 2^-16 s, which nobody means."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

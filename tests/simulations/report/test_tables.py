@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from simulations import slo
+from simulations.airflow import Airflow
+from simulations.report.assumed import flattened
 from simulations.report.heat_map import heat_maps
 from simulations.report.spread import spread
 from simulations.report.timeline import timeline
@@ -58,3 +60,17 @@ def test_the_week_s_cells_are_hours_of_the_weekday():
     assert fleet[-1].endswith(": 1")
     assert "Mon 05:00-05:59 UTC: 0" in shown, "an hour without a task, but not without a fleet"
     assert not [each for each in shown if each.startswith("Wed")]
+
+
+def test_what_was_assumed_is_written_as_a_person_would():
+    """Nested values one row each, names that follow from others and values that are not set left out."""
+    airflow = Airflow(loop_period_seconds=1.05, parallelism=32, pools={"<pool>": 4})
+    rows = dict(flattened("Airflow", airflow))
+    assert rows["Airflow, loop period seconds"] == "1.05"
+    assert rows["Airflow, pools, <pool>"] == "4"
+    assert rows["Airflow, by priority"] == "no"
+    assert rows["Airflow, worker choice"] == airflow.worker_choice.value
+    assert "Airflow, retries" not in rows
+    guards = dict(flattened("guards", controller(2, 1, 7).guards))
+    assert guards["guards, bounds, maximum"] == "7"
+    assert not [name for name in guards if "after rounding" in name]
