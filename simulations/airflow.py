@@ -19,6 +19,10 @@ Limit = int | Mapping[str, int] | None
 """A number for all, numbers by name (others are not limited), or no limit."""
 
 
+LONGEST_DELAY_SECONDS = 30_000.0
+"""Eight hours: a longer delay is a mistake, and would not fit into 32 bits."""
+
+
 class WorkerChoice(StrEnum):
     """Which of the workers with a free slot gets the next task."""
 
@@ -88,6 +92,10 @@ class Airflow:
     """How often; then it fails: `num_stuck_in_queued_retries`."""
 
     def __post_init__(self) -> None:
+        for name in ("schedule_delay", "start_delay", "first_task_penalty", "slot_tail"):
+            if (longest := getattr(self, name).seconds[-1]) > LONGEST_DELAY_SECONDS:
+                expected = f"at most {LONGEST_DELAY_SECONDS:g} seconds"
+                raise ValueError(f"{name}: expected {expected}, got {longest:g}")
         for name in ("loop_period_seconds", "heartbeat_timeout_seconds", "retry_delay_seconds"):
             object.__setattr__(self, name, _seconds(name, getattr(self, name)))
         if (timeout := self.queued_timeout_seconds) is not None:
@@ -101,6 +109,8 @@ class Airflow:
             named = limit.items() if isinstance(limit, Mapping) else (("", limit),)
             for key, value in named:
                 _check(f"{name}.{key}" if key else name, value, least)
+        if self.queued_per_loop is not None and not self.loop_period_seconds:
+            raise ValueError("queued_per_loop: expected a loop_period_seconds with it, got none")
 
     @property
     def is_plain(self) -> bool:

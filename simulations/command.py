@@ -35,7 +35,10 @@ from simulations.words import span
 from simulations.world_file import Scene, Wanted, scene_of
 
 if TYPE_CHECKING:
+    from simulations.airflow import Airflow
+    from simulations.checker import Checker
     from simulations.report.outputs import Outputs
+    from simulations.service import ServiceModel
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 TARGET = "simulation"
@@ -85,6 +88,8 @@ class Options:
     """Waits by queue, DAG, pool or run; None: by queue where there are several."""
     target: Mapping[str, Any] = field(default_factory=dict)
     """Of a configured target all that decides, as a daemon's start record has it; empty: the options do."""
+    check: bool = False
+    """Whether every invariant is checked while the run is played and when it has ended."""
     as_json: bool = False
 
     @property
@@ -129,19 +134,23 @@ def _run(options: Options, controller: Controller | None) -> None:
     if options.by is not None:
         groups_of(trace, options.by)
     outputs = _outputs(options)
+    service = scene.service_of(options.slots)
+    checker = _checker(trace, service, scene.airflow) if options.check else None
     with _log(options, controller, trace) as log, progress_of(len(trace)) as on_progress:
         result = simulate(
             trace,
             controller,
-            scene.service_of(options.slots),
+            service,
             seed,
             tick_seconds=options.tick,
             airflow=scene.airflow,
             source=scene.source,
             on_step=_both(log, None if outputs is None else outputs.recorder),
             on_progress=on_progress,
+            check=None if checker is None else checker.look,
         )
     figures = score(result, price)
+    checked = None if checker is None else checker.conclude(result, figures, price)
     promise = None if slo is None else promise_of(slo, result)
     if outputs is not None:
         outputs.write(result, figures, controller, price, promise)
@@ -150,12 +159,15 @@ def _run(options: Options, controller: Controller | None) -> None:
         waits = {"waits": waits_document(result, options.by, slo)}
         played = {"seed": seed, "trace": trace.source, **played_document(scene, trace)}
         document = {**played, **figures.as_dict(), **kept, **waits}
+        document |= {} if checked is None else {"checked": checked}
         print(json.dumps(document, indent=2))  # noqa: T201
         return
     console = Console(highlight=False)
     console.print(table_of(figures, trace.source, scene.version, promise))
     if (minded := baked_in(trace)) is not None:
         console.print(minded.text, markup=False)
+    if checked is not None:
+        console.print(checked)
     for kind in kinds_of(trace, options.by):
         console.print(waits_table(kind, waits_of(result, kind, slo)))
 
@@ -205,6 +217,12 @@ def _outputs(options: Options) -> Outputs | None:
     from simulations.report.outputs import Outputs  # noqa: PLC0415 - seldom wanted
 
     return Outputs(options.report, options.plot)
+
+
+def _checker(trace: Trace, service: ServiceModel, airflow: Airflow | None) -> Checker:
+    from simulations.checker import Checker  # noqa: PLC0415 - seldom wanted
+
+    return Checker(trace, service, airflow)
 
 
 def _both(one: OnStep | None, other: OnStep | None) -> OnStep | None:

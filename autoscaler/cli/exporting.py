@@ -162,7 +162,7 @@ def notes_of(tally: Tally) -> Iterator[str]:
     """What to know of an export, a line each."""
     notes = (
         (tally.still_running, "still running: left out, since how long they take is not known yet"),
-        (tally.off_worker, "ran without a worker (empty tasks, other executors): left out"),
+        (tally.off_worker, "ran without a worker (empty tasks, other executors): rows of no slots"),
         (tally.without_parents, "of DAGs that are no longer serialized: late arrivals are baked in"),
         (tally.rescheduled, "of sensors in reschedule mode: only their last look is known"),
     )

@@ -138,6 +138,9 @@ def simulate(
             "--example-world", is_eager=True, callback=_print_example, help="Print a world file, and exit."
         ),
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check every invariant while playing; exit code 1 if one breaks.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play a task trace against a policy in virtual time, with the daemon's own decision code.
@@ -171,6 +174,7 @@ def simulate(
         plot=plot,
         slo=slo,
         by=by,
+        check=check,
         as_json=as_json,
     )
     if config is None:

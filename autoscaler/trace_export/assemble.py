@@ -121,7 +121,7 @@ class Assembler:
             starts.append(attempt.recorded_at if lost else run.started_at or 0.0)
         else:
             # A retry waits out its delay whatever the workers; what the first try waited for is its own.
-            starts.append(before.earliest_end + max(0.0, attempt.recorded_at - before.ended_at))
+            starts.append(before.earliest_end + _pause(before, attempt))
             known = {id(each) for each in before.waited_for}
             placed.waited_for = [each for each in placed.waited_for if id(each) not in known] + [before]
         if attempt.task in structure.rescheduled:
@@ -129,26 +129,26 @@ class Assembler:
         placed.earliest_at = min(max(starts), attempt.started_at)
 
     def _is_row(self, attempt: Try) -> bool:
-        if attempt.started_at not in self.window:
-            return False
-        if attempt.queued_at is None or attempt.state in NEVER_RAN or not self._on_celery(attempt):
-            self.tally.off_worker += 1
-            return False
-        return True
+        return attempt.started_at in self.window and attempt.state not in NEVER_RAN
 
-    def _on_celery(self, attempt: Try) -> bool:
+    def _on_worker(self, attempt: Try) -> bool:
+        if attempt.queued_at is None:
+            return False
         if not attempt.executor:
             return not (self.airflow_2 and attempt.queue == KUBERNETES_QUEUE)
         return bool({attempt.executor, attempt.executor.rsplit(".", 1)[-1]} & set(self.celery_executors))
 
     def _row(self, run: Run, placed: _Placed) -> TraceRow:
-        attempt, names = placed.attempt, self.names
-        waited = None if attempt.queued_at is None else attempt.started_at - attempt.queued_at
+        attempt, names, before = placed.attempt, self.names, placed.before
+        on_worker = self._on_worker(attempt)
+        self.tally.off_worker += not on_worker
+        # Of another executor's queue nothing is to be learnt.
+        waited = attempt.started_at - (attempt.queued_at or 0.0) if on_worker else None
         return TraceRow(
             task_key=placed.key or "",
             queued_at=placed.earliest_at,
             duration_s=placed.ended_at - attempt.started_at,
-            slots=1,
+            slots=int(on_worker),
             queue=names("queue", attempt.queue) if attempt.queue else None,
             pool=names("pool", attempt.pool) if attempt.pool else None,
             pool_slots=attempt.pool_slots,
@@ -161,6 +161,7 @@ class Assembler:
             parents=";".join(_keys(placed.waited_for)),
             wait_s=waited if waited is not None and waited >= 0 else None,
             started_at=attempt.started_at,
+            delay_s=0.0 if before is None or before.key is None else _pause(before, attempt),
         )
 
     def _key(self, run: Run, attempt: Try) -> str:
@@ -168,6 +169,11 @@ class Assembler:
         key = f"{names('dag', run.dag)}/{names('run', run.run)}/{names('task', attempt.task)}"
         key += f"[{attempt.map_index}]" if attempt.map_index >= 0 else ""
         return f"{key}#{attempt.number}" if attempt.number > 1 else key
+
+
+def _pause(before: _Placed, attempt: Try) -> float:
+    """From the end of one try until the next was wanted: the retry's delay."""
+    return max(0.0, attempt.recorded_at - before.ended_at)
 
 
 def _waited_for(attempt: Try, by_task: dict[str, list[_Placed]], structure: Structure) -> list[_Placed]:

@@ -41,6 +41,7 @@ class TraceRow(NamedTuple):
     """Unix seconds; with parents known the earliest start with unlimited workers."""
     duration_s: float
     slots: int
+    """1; 0 of a try that ran without a worker: in the scheduler, or by another executor."""
     queue: str | None
     pool: str | None
     pool_slots: int
@@ -55,6 +56,8 @@ class TraceRow(NamedTuple):
     """From queued to started, as it was; None where Airflow did not keep it."""
     started_at: float
     """When it started, as it was; Unix seconds."""
+    delay_s: float = 0.0
+    """Of a retry: from the end of the try before until it was wanted again."""
 
 
 def of_queues(rows: Sequence[TraceRow], queues: Collection[str]) -> list[TraceRow]:
@@ -80,7 +83,8 @@ class Tally:
     still_running: int = 0
     """Started in the window and not ended: their durations are not known yet."""
     off_worker: int = 0
-    """Ran in the scheduler, the triggerer or another executor: they took no worker's slot."""
+    """Ran in the scheduler, the triggerer or another executor: they took no worker's slot, and are rows of
+    no slots."""
     without_parents: int = 0
     """Not in a serialized DAG: their `queued_at` is the recorded one, late arrivals included."""
     rescheduled: int = 0

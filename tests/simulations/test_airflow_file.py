@@ -80,6 +80,11 @@ def test_a_table_changes_a_version():
         ({"parallelism": 2.5}, "parallelism: expected a whole number, at least 1, got 2.5"),
         ({"queued_timeout_seconds": 0}, "queued_timeout_seconds: expected more than 0 seconds"),
         ({"retry_delay_seconds": float("nan")}, "retry_delay_seconds: expected 0 to 1e6 seconds, got nan"),
+        ({"slot_tail": [1, 40000]}, "slot_tail: expected at most 30000 seconds, got 40000"),
+        (
+            {"loop_period_seconds": 0, "queued_per_loop": 3},
+            "queued_per_loop: expected a loop_period_seconds with it, got none",
+        ),
         ({"loop_period_seconds": -1}, "loop_period_seconds: expected 0 to 1e6 seconds, got -1"),
     ],
 )

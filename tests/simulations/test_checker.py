@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 from simulations import events
 from simulations.airflow import AIRFLOW_3, PLAIN
 from simulations.checker import Checker, CheckError
+from simulations.command import EXIT_DONE, Options, run_command
 from simulations.price import parse
-from simulations.run import simulate
+from simulations.run import SimulationError, simulate
 from simulations.score import score
 from simulations.service import LaunchDelay
 from simulations.trace import trace_of
@@ -232,3 +235,18 @@ def test_money_that_does_not_add_up_is_found(price, planted, said):
     with pytest.raises(CheckError) as caught:
         checker.bill(result, replace(figures, **planted), price)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("airflow", ["plain", "3.3"])
+def test_a_user_asks_for_it(tmp_path, capsys, airflow):
+    """The run says what was checked, in words or in JSON; a broken invariant is a run that failed."""
+    path = tmp_path / "trace.csv"
+    path.write_text("task_key,queued_at,duration_s\n" + "".join(f"t{n},{n},30\n" for n in range(20)))
+    options = Options(path, 4, airflow=airflow, seed=1, check=True)
+    assert run_command(options) == EXIT_DONE
+    assert re.search(
+        r"checked: [\d,]+ ticks, 20 tasks, \d+ workers; no invariant is broken", capsys.readouterr().out
+    )
+    assert run_command(replace(options, as_json=True)) == EXIT_DONE
+    assert json.loads(capsys.readouterr().out)["checked"].endswith("no invariant is broken")
+    assert issubclass(CheckError, SimulationError)  # exit code 1

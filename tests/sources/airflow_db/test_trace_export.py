@@ -59,9 +59,18 @@ async def test_what_could_have_started_when(airflow, compressed):
     earliest = {key: row.queued_at - ZERO for key, row in rows.items()}
     parents = {key: row.parents.split(";") for key, row in rows.items() if row.parents}
     if airflow.release == "2.5":  # the first try is not kept: the second is as late as it was
-        assert earliest == {f"{one}/left": 0, f"{one}/right#2": 45, f"{one}/join": 55, "gone/r2/only": 41}
+        assert earliest == {
+            f"{one}/start": 0,
+            f"{one}/left": 0,
+            f"{one}/right#2": 45,
+            f"{one}/join": 55,
+            "gone/r2/only": 41,
+        }
+        assert parents.pop(f"{one}/right#2") == [f"{one}/start"]
+        assert {row.delay_s for row in rows.values()} == {0.0}
     else:
         assert earliest == {
+            f"{one}/start": 0,
             f"{one}/left": 0,
             f"{one}/right": 0,
             f"{one}/right#2": 15,  # five seconds of work, ten of delay
@@ -69,7 +78,11 @@ async def test_what_could_have_started_when(airflow, compressed):
             "gone/r2/only": 41,
         }
         assert parents.pop(f"{one}/right#2") == [f"{one}/right"]
-    assert parents == {f"{one}/join": [f"{one}/left", f"{one}/right#2"]}
+        assert parents.pop(f"{one}/right") == [f"{one}/start"]
+        assert {key: row.delay_s for key, row in rows.items() if row.delay_s} == {f"{one}/right#2": 10}
+    assert parents == {f"{one}/left": [f"{one}/start"], f"{one}/join": [f"{one}/left", f"{one}/right#2"]}
+    assert [key for key, row in rows.items() if row.slots == 0] == [f"{one}/start"]
+    assert rows[f"{one}/start"].wait_s is None
     assert (tally.still_running, tally.off_worker, tally.without_parents) == (1, 1, 1)
     assert tally.pools == {"default_pool": 128}
 
@@ -125,7 +138,7 @@ async def test_names_are_hashed(airflow):
 
 
 async def test_executors_of_their_own_are_no_worker(airflow):
-    """Tasks of the Kubernetes executor take no Celery slot, but their children still wait for them."""
+    """Tasks of the Kubernetes executor take time but no Celery slot; their children wait for them."""
     if airflow.release == "2.5":
         pytest.skip("a task cannot name its executor before 2.10")
     await past.forget(airflow)
@@ -134,7 +147,10 @@ async def test_executors_of_their_own_are_no_worker(airflow):
     await past.task(airflow, "d", "r", "pod", (1, 2, 50), executor="KubernetesExecutor")
     await past.task(airflow, "d", "r", "next", (51, 60, 70), executor="a.b.CeleryExecutor")
     rows, tally = await exported(airflow)
-    assert [(row.queued_at - ZERO, row.parents) for row in rows.values()] == [(48, "")]
+    pod, following = rows.values()
+    assert (pod.slots, pod.duration_s, pod.wait_s, following.slots) == (0, 48, None, 1)
+    assert [row.queued_at - ZERO for row in rows.values()] == [0, 48]
+    assert following.parents == "d/r/pod"
     assert tally.off_worker == 1
 
 
@@ -172,9 +188,9 @@ async def test_the_command_writes_what_the_simulator_reads(airflow, tmp_path):
         result = await command(airflow.url, out, *options)
         assert result.exit_code == 0, result.output
         trace = read_trace(out)
-        assert json.loads(result.stdout)["tasks"] == len(trace) == (4 if airflow.release == "2.5" else 5)
+        assert json.loads(result.stdout)["tasks"] == len(trace) == (5 if airflow.release == "2.5" else 6)
         assert trace.starts_at == ZERO
-        assert len(trace.edge_parent) == (2 if airflow.release == "2.5" else 3)
+        assert len(trace.edge_parent) == (4 if airflow.release == "2.5" else 5)
         assert [each.name for each in tmp_path.iterdir()] == [name]
         out.unlink()
 
@@ -244,15 +260,15 @@ async def test_from_the_database_to_a_simulation(airflow, tmp_path):
     window = ("--since", "2026-03-02T05:00Z", "--until", "2026-03-09T05:00Z")
     told = await ran("trace", "export", out, "--database-url-file", str(tmp_path / "url"), *window)
     assert told.stdout.splitlines() == [
-        f"{out}: 5 task tries of 2 DAG runs",
+        f"{out}: 6 task tries of 2 DAG runs",
         "  1 still running: left out, since how long they take is not known yet",
-        "  1 ran without a worker (empty tasks, other executors): left out",
+        "  1 ran without a worker (empty tasks, other executors): rows of no slots",
         "  1 of DAGs that are no longer serialized: late arrivals are baked in",
         "  pools (slots): default_pool 128",
     ]
     played = await ran("simulate", out, "--max", "3", "--seed", "1", "--json")
     assert played.exit_code == 0, played.output
-    assert json.loads(played.stdout)["tasks"] == 5
+    assert json.loads(played.stdout)["tasks"] == 6
 
 
 CONFIG = """
@@ -280,10 +296,10 @@ async def test_the_daemons_own_configuration(airflow, tmp_path, monkeypatch):
         own.write_text(CONFIG.format(key=key, value=value))
         result = await command("sqlite:///none.db", "t.csv", "--config", "own.toml", *window)
         assert result.exit_code == 0, result.output
-        assert json.loads(result.stdout)["tasks"] == 6
+        assert json.loads(result.stdout)["off_worker"] == 1
     own.rename("autoscaler.toml")
     result = await ran("trace", "export", "t.csv", *window)
-    assert json.loads(result.stdout)["tasks"] == 6
+    assert json.loads(result.stdout)["off_worker"] == 1
     result = await ran(
         "trace", "export", "t.csv", "-c", "autoscaler.toml", "--database-url", "sqlite:///none.db"
     )

@@ -36,11 +36,12 @@ def mapped(task):
 
 
 def test_a_task_without_rows_hands_its_parents_on():
-    """A parent that never ran, or ran without a worker, is no row; whoever waits for it waits for its own."""
+    """A parent that never ran is no row, and whoever waits for it waits for its own; an empty task is one."""
     structure = structure_of(serialized({"a": ["none"], "none": ["empty"], "empty": ["z"], "z": []}, 3))
     empty = attempt("empty", 1030, 1030, queued_at=None)
     rows, tally = rows_of([attempt("a", 1005, 1015), empty, attempt("z", 1040, 1050)], structure)
-    assert rows["d/r/z"].parents == "d/r/a"
+    assert (rows["d/r/z"].parents, rows["d/r/empty"].parents) == ("d/r/empty", "d/r/a")
+    assert (rows["d/r/empty"].slots, rows["d/r/empty"].duration_s) == (0, 0)
     assert (rows["d/r/a"].queued_at, rows["d/r/z"].queued_at) == (1000, 1010)
     assert tally.off_worker == 1
 
@@ -106,9 +107,10 @@ def test_what_never_ran_on_a_worker():
     failed = attempt("a", 1050, 1060, state="upstream_failed")
     pod = attempt("b", 1050, 1060, queue="kubernetes")
     tally = Tally()
-    assert Assembler(WINDOW, plain, tally, airflow_2=True).rows(RUN, [failed, pod], None) == []
-    assert tally.off_worker == 2
-    assert tally.runs == 0
+    (row,) = Assembler(WINDOW, plain, tally, airflow_2=True).rows(RUN, [failed, pod], None)
+    assert (row.task, row.slots, row.duration_s) == ("b", 0, 10)
+    assert tally.off_worker == 1
+    assert Assembler(WINDOW, plain, tally).rows(RUN, [failed], None) == []
 
 
 @pytest.mark.parametrize(
@@ -167,9 +169,10 @@ def test_a_measured_airflow(workers):
     joins = [row for row in rows.values() if row.task == "join"]
     assert joins
     assert all(row.parents.count(";") == 4 for row in joins)
-    assert {row.parents for row in rows.values() if row.task.startswith("shard_")} == {
-        ""
-    }  # below an empty task
+    above = {rows[row.parents] for row in rows.values() if row.task.startswith("shard_")}
+    assert {(row.task, row.slots) for row in above} == {("start", 0)}
+    assert max(row.duration_s for row in above) < 0.001
+    assert all(10 < rows[key].delay_s < 13 for key in retries)
 
 
 def test_two_fleets_one_load():
