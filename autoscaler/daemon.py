@@ -109,6 +109,8 @@ class Daemon:
                     group.start_soon(loop.run)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
+            if following is None:
+                await _rest(loops)
         return following
 
     async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
@@ -157,6 +159,12 @@ class Daemon:
     def _refused(self, why: str) -> None:
         self.telemetry.metrics.count("reloads_total", "refused")
         structlog.get_logger().error("reload refused, running on as before", why=why)
+
+
+async def _rest(loops: list[TargetLoop]) -> None:
+    async with anyio.create_task_group() as group:
+        for loop in loops:
+            group.start_soon(loop.rest)
 
 
 def _decisive(settings: Settings, name: str) -> dict[str, Any]:

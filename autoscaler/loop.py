@@ -9,16 +9,39 @@ from __future__ import annotations
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from autoscaler.core.agreement import Intakes, agreed
 from autoscaler.core.controller import Controller
 from autoscaler.core.evidence import placed
-from autoscaler.core.state import State
-from autoscaler.ports import Fleet, FleetError, Listener, Source, SourceError, Tick, Witness
-from policies.model import Busy, Capacity, Decision, Demand, LastWrite, Observation, Unavailable, Unknown
+from autoscaler.core.state import Phase, State
+from autoscaler.core.victims import in_phase
+from autoscaler.ports import (
+    Fleet,
+    FleetError,
+    Intake,
+    IntakeError,
+    Listener,
+    Source,
+    SourceError,
+    Tick,
+    Witness,
+)
+from policies.model import (
+    Busy,
+    Capacity,
+    Decision,
+    Demand,
+    LastWrite,
+    Observation,
+    Unavailable,
+    Unknown,
+    Workers,
+)
 
 Reading = TypeVar("Reading")
 
@@ -34,11 +57,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The world of one target.  Without a witness nobody says who is busy."""
+    """The world of one target.
+
+    Without a witness nobody says who is busy; without an intake nobody says, or sets, who takes tasks.
+    """
 
     source: Source
     fleet: Fleet
     witness: Witness | None = None
+    intake: Intake | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +75,8 @@ class Memory:
     state: State
     last_write: LastWrite = None
     wants_workers: bool = False
+    workers: Workers | None = None
+    """The last that were listed: whose intake can be set."""
 
 
 @dataclass(slots=True)
@@ -93,7 +122,9 @@ class TargetLoop:
         memory = self.memory
         memory.state, memory.last_write, memory.wants_workers = state, None, decision.wants_workers
         await checkpoint()  # a stop that arrived meanwhile wins: no new write
-        await self._act(decision)
+        async with anyio.create_task_group() as group:  # a broker that is gone must not delay the way out
+            group.start_soon(self._set_intake, decision.intake_stopped)
+            group.start_soon(self._act, decision)
 
     async def _observe(self, at: float) -> Observation:
         memory, ports = self.memory, self.ports
@@ -108,6 +139,11 @@ class TargetLoop:
             if ports.witness is not None and memory.wants_workers:
                 group.start_soon(self._read, ports.witness.busy, busy)
         seen, evidence = placed(capacity[0], busy[0] if busy else None)
+        if ports.intake is not None and isinstance(seen, Capacity) and seen.workers is not None:
+            intakes: list[Intakes | Unavailable] = []
+            memory.workers = workers = seen.workers
+            await self._read(partial(ports.intake.look, workers), intakes)
+            seen, evidence = agreed(seen, evidence, intakes[0])
         return Observation(at, demand[0], seen, evidence, memory.last_write)
 
     async def _read(
@@ -118,7 +154,7 @@ class TargetLoop:
         with anyio.move_on_after(seconds):
             try:
                 answer = await ask()
-            except (SourceError, FleetError) as error:
+            except (SourceError, FleetError, IntakeError) as error:
                 answer = Unavailable(str(error))
             except Exception as error:  # noqa: BLE001 - a defect of an adapter costs a hold, not the daemon
                 answer = Unavailable(f"unexpected {type(error).__name__}")
@@ -138,6 +174,23 @@ class TargetLoop:
         self.memory.last_write = outcome
         if outcome is not None:
             self.listener.wrote(self.name, outcome, anyio.current_time() - started)
+
+    async def _set_intake(self, stopped: frozenset[str]) -> None:
+        """What was not done shows at the next look."""
+        intake, workers = self.ports.intake, self.memory.workers
+        if intake is None or workers is None:
+            return
+        with anyio.move_on_after(self.timing.write_deadline_seconds, shield=True):
+            try:
+                await intake.apply(stopped, workers)
+            except IntakeError as error:
+                self.listener.failed(self.name, f"intake not set: {error}")
+            except Exception as error:  # noqa: BLE001 - as for the fleet
+                self.listener.failed(self.name, f"the intake failed, {_origin(error)}")
+
+    async def rest(self) -> None:
+        """Before the daemon ends: whoever was to leave and has not begun to takes tasks again."""
+        await self._set_intake(in_phase(self.memory.state.removal, Phase.LEAVING))
 
 
 def _origin(error: BaseException) -> str:
