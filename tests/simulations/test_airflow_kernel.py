@@ -87,6 +87,13 @@ def test_a_wide_task_starves_in_its_pool():
     assert starts(trace, replace(PLAIN, pools={"db": 2, "x": 1}), workers=9) == [0, 22, 2, 10, 12, 3]
 
 
+def test_who_comes_to_a_full_pool_with_priority_goes_first_when_there_is_room():
+    """They all wait; the order is the loop's, not that of their coming."""
+    trace = rows_of((0, 10), (1, 10), (2, 10), (3, 10), pool=["db"] * 4, priority=[1, 1, 9, 5])
+    pooled = replace(PLAIN, pools={"db": 1}, by_priority=True)
+    assert starts(trace, pooled, workers=9) == [0, 30, 10, 20]
+
+
 def test_a_pool_that_may_be_left_out_is_unlimited():
     """The default pool without a size, and -1, which is Airflow's way to say it."""
     trace = rows_of((0, 1), (0, 1), (0, 1), pool=["default_pool", "any", "any"])
@@ -146,6 +153,16 @@ def test_two_queues_of_a_line_do_not_hold_each_other_up():
         assert starts(wide, replace(PLAIN, queue_order=order), slots=2) == [0, 12, 22, 2]
 
 
+def test_load_is_counted_in_slots():
+    """A wide task is as much load as it holds slots."""
+    kernel = kernel_of(rows_of((0, 10), (0, 20), (0, 5), slots=[2, 1, 3]), slots=3)
+    line, seen = kernel.lines[0], []
+    for at in (5, 10, 20, 25):
+        kernel.advance(at)
+        seen.append((line.queued_slots, line.running_slots, line.busy_slots.tolist()[0]))
+    assert seen == [(3, 3, 3), (3, 1, 1), (0, 3, 3), (0, 0, 0)]
+
+
 def test_lines_have_workers_of_their_own():
     """A line without workers waits; the other does not; each sees its own load."""
     trace = rows_of((0, 10), (0, 10), (1, 10), (2, 10), queue=["x", "y", "x", "z"])
@@ -180,6 +197,14 @@ def test_a_full_worker_stands_behind_the_others_when_it_has_room_again():
     kernel = kernel_of(trace, replace(PLAIN, worker_choice=WorkerChoice.ROTATION), workers=2)
     kernel.advance(50)
     assert kernel.worker.tolist() == [0, 1, 0, 1]
+
+
+def test_workers_that_get_room_at_one_instant_stand_in_the_order_of_their_numbers():
+    """Whichever of their tasks ends first in the trace."""
+    trace = rows_of((1, 9), (0, 10), (11, 1), (11, 1))
+    kernel = kernel_of(trace, replace(PLAIN, worker_choice=WorkerChoice.ROTATION), workers=2)
+    kernel.advance(50)
+    assert kernel.worker.tolist() == [1, 0, 0, 1]
 
 
 def test_by_lot_every_worker_has_its_share_and_the_seed_decides():

@@ -61,6 +61,16 @@ def test_tries_run_out():
     assert started(kernel)[1:] == [None, None, 0]
 
 
+def test_what_hangs_on_a_failure_twice_is_skipped_once():
+    """Two ways lead from the failed task to its grandchild."""
+    trace = rows_of((0, 50), (0, 1), (0, 1), (0, 1), parents={1: [0], 2: [0], 3: [1, 2]})
+    kernel = kernel_of(trace, replace(SLOW, retries=0))
+    kernel.advance(10)
+    kernel.lines[0].stop(0)
+    kernel.advance(100)
+    assert (kernel.failed_tasks, kernel.skipped_tasks, kernel.unfinished) == (1, 3, 0)
+
+
 def test_a_run_ends_with_its_failure():
     """The next run of the DAG may begin."""
     trace = rows_of((0, 50), (0, 1), (1, 1), dag=["a"] * 3, run=["r1", "r1", "r2"], parents={1: [0]})
@@ -86,6 +96,21 @@ def test_queued_too_long_is_queued_anew_and_then_fails():
     kernel.advance(1000)
     assert started(kernel) == [0, None, 250, None]
     assert (kernel.failed_tasks, kernel.skipped_tasks, kernel.unfinished) == (1, 1, 0)
+
+
+def test_a_new_try_has_its_timeouts_for_itself():
+    """Queued anew twice, taken, lost, and queued anew twice again."""
+    impatient = replace(PLAIN, queued_timeout_seconds=100.0)
+    kernel = kernel_of(rows_of((0, 50)), impatient, workers=0)
+    line = kernel.lines[0]
+    kernel.advance(250)
+    line.launch(250)
+    kernel.advance(260)
+    line.stop(0)
+    kernel.advance(510)
+    line.launch(510)
+    kernel.advance(1000)
+    assert (started(kernel), kernel.failed_tasks) == ([510], 0)
 
 
 def test_a_timeout_gives_back_what_it_held():
