@@ -15,7 +15,7 @@ from policies.model import Workers, WorkerState
 
 HERE = Path(__file__).parent
 TOKEN = "eyJhbGciOi-token-of-a-task"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 class CeleryWorker:

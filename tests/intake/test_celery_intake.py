@@ -15,7 +15,7 @@ from autoscaler.intake.celery import CeleryIntake
 from autoscaler.intake.remote import Remote
 from autoscaler.ports import IntakeError
 from tests.intake.brokers import PASSWORD, free_port, redis
-from tests.intake.celery_workers import TOKEN, Tasks, celery_workers, listed
+from tests.intake.celery_workers import TOKEN, Tasks, celery_workers, listed, until
 
 DEFAULT = frozenset({"default"})
 IDLE, STOPPED = WorkerIntake(0, 0, DEFAULT), WorkerIntake(0, 0, frozenset())
@@ -103,10 +103,12 @@ async def test_all_that_a_stopped_worker_has_taken_is_done(intake, tasks):
     await seen(intake, {ONE: IDLE, TWO: IDLE})
     await intake.apply(frozenset({TWO}), WORKERS)
     await seen(intake, {ONE: IDLE, TWO: STOPPED})
-    running, waiting = tasks.send(), tasks.send()
+    held = [tasks.send(), tasks.send()]
     await seen(intake, {ONE: WorkerIntake(1, 1, DEFAULT), TWO: STOPPED})
     await intake.apply(frozenset({ONE, TWO}), WORKERS)
     await seen(intake, {ONE: WorkerIntake(1, 1, frozenset()), TWO: STOPPED})
+    until(lambda: any(task.begun for task in held), "one of the two to begin")
+    running, waiting = sorted(held, key=lambda task: -task.begun)
     running.end()
     await seen(intake, {ONE: WorkerIntake(1, 0, frozenset()), TWO: STOPPED})
     waiting.end()
