@@ -11,7 +11,7 @@ HOSTS = (("ip-10-0-0-1.ec2.internal", "10.0.0.1"), ("10.0.0.2",), ())
 
 
 def fleet() -> Capacity:
-    workers = listing([UNKNOWN] * 3)
+    workers = listing([UNKNOWN] * 3, consuming=np.full(3, UNKNOWN))
     columns = {name: getattr(workers, name) for name in workers.__dataclass_fields__}
     return Capacity(3, 0, 3, workers=type(workers)(**(columns | {"hosts": HOSTS})))
 
@@ -33,6 +33,12 @@ def test_nobody_busy_is_knowledge():
     capacity, evidence = placed(fleet(), Busy({}, 50.0))
     assert capacity.workers.busy_slots.tolist() == [0, 0, 0]
     assert evidence.busy_at == 50.0
+
+
+def test_a_fleet_that_tells_who_takes_tasks_is_believed():
+    """As of the busy hosts' reading, for whoever it tells it of."""
+    told = Capacity(2, 0, 2, workers=listing([UNKNOWN] * 2, consuming=np.array([0.0, UNKNOWN])))
+    assert placed(told, Busy({}, 50.0))[1] == Evidence(50.0, (), 50.0)
 
 
 @pytest.mark.parametrize("busy", [None, Unavailable("down")])
