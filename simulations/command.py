@@ -30,6 +30,7 @@ from simulations.score import Score, score
 from simulations.slo import parse as parse_slo
 from simulations.trace import Trace, TraceError
 from simulations.trace_file import read_trace
+from simulations.trace_place import TracePlace
 from simulations.waits_table import groups_of, kinds_of, waits_document, waits_of, waits_table
 from simulations.words import span
 from simulations.world_file import Scene, Wanted, scene_of
@@ -51,7 +52,7 @@ LONG_RUN_TASKS = 100_000
 class Options:
     """What `autoscaler simulate` may be told; durations in seconds."""
 
-    trace: Path
+    trace: TracePlace
     slots: int
     """Slots per worker."""
     policy: str | Mapping[str, Any] = "mwaa"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from simulations.service import ServiceModel
 from simulations.slo import Slo
 from simulations.trace import Trace
 from simulations.trace_file import read_trace
+from simulations.trace_place import TracePlace
 from simulations.world_file import Scene, Wanted, scene_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -29,7 +30,7 @@ EXIT_INTERRUPTED = 130
 class Frame:
     """What is the same for all that is compared; durations in seconds."""
 
-    trace: Path
+    trace: TracePlace
     queue: str | None = None
     """None: all queues together."""
     seed: int | None = None
@@ -47,6 +48,8 @@ class Frame:
     """A file that says what Airflow, service and source are like ..."""
     airflow: str | None = None
     """... and which version is played: `3.3`, `2.11`, `plain`; None of it: see `world_file`."""
+    dask: str | None = None
+    """Address of a Dask scheduler whose workers do it, in place of this machine's cores."""
 
     @property
     def wanted(self) -> Wanted:
@@ -66,6 +69,8 @@ class Study:
     seed: int
     seeds: tuple[int, ...]
     processes: int
+    dask: str | None = None
+    """See `Frame`."""
 
     @property
     def service(self) -> ServiceModel:
@@ -94,7 +99,7 @@ class Study:
             for seed in self.seeds
             if (candidate.key, seed) not in found
         ]
-        runs = across_cores(self.trace if trace is None else trace, tried, trials, self.processes)
+        runs = self._made(self.trace if trace is None else trace, trials)
         with progress(title, len(trials)) as bar, closing(runs) as answers:
             for outcome in answers:
                 found[outcome.key, outcome.seed] = outcome
@@ -102,6 +107,13 @@ class Study:
                     ledger.add(by_key[outcome.key], outcome)
                 bar()
         return {key: [found[key, seed] for seed in self.seeds] for key in by_key}
+
+    def _made(self, trace: Trace, trials: Sequence[Trial]) -> Generator[Outcome]:
+        if self.dask is None:
+            return across_cores(trace, tried, trials, self.processes)
+        from simulations.cluster import across_cluster  # noqa: PLC0415 - an extra of its own
+
+        return across_cluster(trace, tried, trials, self.dask)
 
 
 def study_of(frame: Frame, begun_with: Callable[[Trace, Scene], int | None] | None = None) -> Study:
@@ -123,7 +135,7 @@ def study_of(frame: Frame, begun_with: Callable[[Trace, Scene], int | None] | No
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     seeds = seeds_of(seed, frame.runs)
     print(f"seed {seed}", file=sys.stderr if frame.as_json else sys.stdout, flush=True)
-    return Study(trace, scene, seed, seeds, processes)
+    return Study(trace, scene, seed, seeds, processes, frame.dask)
 
 
 class _Bar:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autoscaler.cli.common import JsonOption, app, find_policies_here, needs, policy_of
+from autoscaler.cli.common import JsonOption, TraceArgument, app, find_policies_here, needs, policy_of
 
 
 @app.command()
 def bound(
-    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    trace: TraceArgument,
     max_wait: Annotated[float, typer.Option(help="Seconds that no task waits longer than.")] = 60.0,
     excused: Annotated[
         float, typer.Option(help="Share of the tasks that may: 0.05 for a promise about the p95.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from autoscaler.settings import Settings
+    from simulations.trace_place import TracePlace
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -42,6 +43,22 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 UrlOption = Annotated[str, typer.Option("--url", help="Address of the running daemon.")]
+
+
+def _place(text: str) -> TracePlace:
+    from simulations.trace_place import place_of
+
+    return place_of(text)
+
+
+TraceArgument = Annotated[
+    Any,  # a TracePlace, whose module a command line about something else need not import
+    typer.Argument(
+        parser=_place,
+        metavar="TRACE",
+        help="Task trace: .parquet, .csv or .csv.gz; a file, or s3://BUCKET/KEY.",
+    ),
+]
 
 
 def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:

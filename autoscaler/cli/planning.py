@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autoscaler.cli.common import EXIT_USAGE, JsonOption, app, fail, find_policies_here, needs
+from autoscaler.cli.common import EXIT_USAGE, JsonOption, TraceArgument, app, fail, find_policies_here, needs
 
 if TYPE_CHECKING:
     from simulations.space import Space
     from simulations.trace import Trace
 
-TraceArgument = Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")]
 PolicyOption = Annotated[
     str, typer.Option(help="A policy's name or TOML table, or a configuration: FILE.toml[:TARGET].")
 ]
@@ -61,6 +60,10 @@ RetryOption = Annotated[
     typer.Option(help="Seconds until a task lost with its worker is queued again; default 600."),
 ]
 JobsOption = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: cores.")]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(help="A Dask scheduler's HOST:PORT: its workers do it, not these cores."),
+]
 ReportOption = Annotated[
     Path | None, typer.Option(help="Write a page of it all here, for any browser: .html.")
 ]
@@ -110,6 +113,7 @@ def compare(
     slot_tail: TailOption = None,
     retry_delay: RetryOption = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play policies or configurations side by side on one trace, with the same luck for all.
@@ -118,6 +122,8 @@ def compare(
     Example: autoscaler compare trace.parquet today.toml tomorrow.toml:default
     """
     needs("simulate", "polars")
+    if dask is not None:
+        needs("dask", "distributed")
     find_policies_here()
     from autoscaler.cli.candidates import candidate_of, setting_of
     from simulations.compare import run_compare
@@ -129,7 +135,7 @@ def compare(
     with _usage_errors():
         built = [candidate_of(setting_of(text, base), text) for text in candidates]
     delays = (launch, launch_spread, slot_tail, retry_delay)
-    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow, dask)
     raise typer.Exit(run_compare(frame, built, confidence))
 
 
@@ -160,6 +166,7 @@ def sweep(
     slot_tail: TailOption = None,
     retry_delay: RetryOption = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try many settings on one trace, on all cores, and mark the Pareto front of cost against p95 wait.
@@ -169,6 +176,8 @@ def sweep(
     Example: autoscaler sweep trace.parquet --random 200 --vary max=5..80 --vary cooldown_in_seconds=0..900
     """
     needs("simulate", "polars")
+    if dask is not None:
+        needs("dask", "distributed")
     find_policies_here()
     from simulations.study import Frame
     from simulations.sweep import Search, run_sweep
@@ -178,7 +187,7 @@ def sweep(
     with _usage_errors():
         space = _space(policy, _base(minimum, maximum, slots, tick, price), vary)
     delays = (launch, launch_spread, slot_tail, retry_delay)
-    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow, dask)
     raise typer.Exit(run_sweep(frame, space, Search(random, out, plot, report)))
 
 
@@ -204,6 +213,7 @@ def recommend(
     slot_tail: TailOption = None,
     retry_delay: RetryOption = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -214,6 +224,8 @@ def recommend(
     Example: autoscaler recommend trace.parquet --slo "p95 wait < 60s" --slots 16
     """
     needs("simulate", "polars")
+    if dask is not None:
+        needs("dask", "distributed")
     find_policies_here()
     from autoscaler.cli.candidates import less_of, mwaa_classes, setting_in
     from simulations.advice import Plan, run_recommend
@@ -231,7 +243,7 @@ def recommend(
         if vary:
             _space(policy, base, vary)
     delays = (launch, launch_spread, slot_tail, retry_delay)
-    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow)
+    frame = Frame(trace, queue, seed, runs, *delays, jobs, as_json, world, airflow, dask)
     in_file = setting_in(policy) is not None
     target = policy.rpartition(".toml")[2].removeprefix(":") if in_file else ""
     whole_file, rivals = not in_file, mwaa_classes()

@@ -11,6 +11,7 @@ from autoscaler.cli.common import (
     EXIT_FAILED,
     EXIT_USAGE,
     JsonOption,
+    TraceArgument,
     app,
     fail,
     find_policies_here,
@@ -91,7 +92,7 @@ def _print_example(*, wanted: bool) -> None:
 
 @app.command()
 def simulate(
-    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    trace: TraceArgument,
     policy: Annotated[
         str,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from autoscaler.cli.common import EXIT_USAGE, ConfigOption, JsonOption, app, fail, needs
+from autoscaler.cli.common import EXIT_USAGE, ConfigOption, JsonOption, TraceArgument, app, fail, needs
 from autoscaler.cli.exporting import Database, is_typed, naming, tell, window, written
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def trace_import(
 
 @trace_app.command("describe")
 def trace_describe(
-    trace: Annotated[Path, typer.Argument(help="Task trace: .parquet, .csv or .csv.gz.")],
+    trace: TraceArgument,
     plot: Annotated[Path | None, typer.Option(help="Draw it here: .png or .svg.")] = None,
     as_json: JsonOption = False,
 ) -> None:

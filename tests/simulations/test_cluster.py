@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from distributed import get_worker
+from typer.testing import CliRunner
 
+from autoscaler.cli import app
 from simulations.cluster import ClusterError, across_cluster
 from simulations.cores import CoresError
+from simulations.space import Space
+from simulations.study import Frame
+from simulations.sweep import Search, run_sweep
 from tests.simulations.dask_cluster import end, scheduler, until, workers
-from tests.simulations.planning import bursts
+from tests.simulations.planning import BASE, axis, bursts, candidate_of, csv
 
+PLACE = ("policy", "idle_seconds")
+SPACE = Space(
+    BASE | {"policy": {"name": "mwaa"}},
+    [axis("max_workers", 2, 8), axis("idle_seconds", 60, 600, place=PLACE)],
+    candidate_of,
+)
 TASKS = 48
 
 
@@ -25,6 +38,14 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     with scheduler(folder) as (address, _), workers(folder, address, 2, nanny="--nanny"):
         yield address
+
+
+@pytest.fixture
+def trace(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "trace.csv"
+    path.write_text(csv(bursts(1)))
+    return path
 
 
 def _told(trace, call):
@@ -70,6 +91,74 @@ def _failing(trace, call):
 def test_what_the_work_raises_comes_through(address):
     with pytest.raises(ArithmeticError, match="7 is too much"):
         list(across_cluster(bursts(1), _failing, [7], address))
+
+
+def _frame(trace, **changes):
+    return Frame(trace, **({"seed": 1, "jobs": 1, "runs": 2} | changes))
+
+
+def _runs(path):
+    head, *rows = path.read_text().splitlines()
+    return head, sorted(rows)
+
+
+def test_a_sweep_on_a_cluster_finds_what_the_cores_find_and_goes_on_where_it_was(address, trace, capsys):
+    """To the last digit of the file of results; of an interrupted one only the rest is made."""
+    here, there = trace.with_name("here.jsonl"), trace.with_name("there.jsonl")
+    assert run_sweep(_frame(trace), SPACE, Search(out=here)) == 0
+    on_cores = capsys.readouterr().out
+    assert run_sweep(_frame(trace, dask=address), SPACE, Search(out=there)) == 0
+    assert capsys.readouterr().out == on_cores.replace("here.jsonl", "there.jsonl")
+    assert _runs(there) == _runs(here)
+    lines = there.read_text().splitlines(keepends=True)
+    there.write_text("".join(lines[:4]))
+    assert run_sweep(_frame(trace, dask=address), SPACE, Search(out=there)) == 0
+    assert "3 were there already" in capsys.readouterr().out
+    assert _runs(there) == _runs(here)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "127.0.0.1:1",
+            "dask: no scheduler at 127.0.0.1:1: Connection refused; start one with `dask scheduler`",
+        ),
+        ("nonsense", "dask: expected a scheduler's address, HOST:PORT or tls://HOST:PORT, got 'nonsense'"),
+        ("http://127.0.0.1:1", "dask: expected a scheduler's address"),
+        ("127.0.0.1:99999", "dask: no scheduler at 127.0.0.1:99999"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached_is_one_line_and_exit_code_two(trace, capsys, address, message):
+    assert run_sweep(_frame(trace, dask=address), SPACE, Search(out=Path("found.jsonl"))) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"autoscaler: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["sweep", "--vary", "max=1,2"], ["compare", "mwaa", "mwaa"]])
+def test_the_commands_take_a_cluster(trace, words):
+    command, *others = words
+    done = CliRunner().invoke(app, [command, str(trace), *others, "--seed", "1", "--dask", "127.0.0.1:1"])
+    assert done.exit_code == 2
+    assert "dask: no scheduler at 127.0.0.1:1: Connection refused" in done.stderr
+
+
+POLICY = """
+from policies.mwaa import Mwaa
+class Here(Mwaa):
+    pass
+"""
+
+
+def test_a_policy_that_the_workers_do_not_have_is_named(address, trace, monkeypatch, capsys):
+    """It lies in this folder, not in theirs."""
+    Path("only_here.py").write_text(POLICY)
+    monkeypatch.syspath_prepend(str(trace.parent))
+    space = Space(BASE | {"policy": {"name": "only_here:Here"}}, [axis("max_workers", 2, 4)], candidate_of)
+    assert run_sweep(_frame(trace, dask=address), space, Search()) == 2
+    assert "cannot run this: No module named 'only_here'" in capsys.readouterr().err
+    sys.modules.pop("only_here")
 
 
 def _waiting(trace, call):

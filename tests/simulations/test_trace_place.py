@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
 
+from autoscaler.cli import app
 from simulations import trace_file
 from simulations.trace import TraceError
 from simulations.trace_file import read_trace
@@ -157,6 +160,19 @@ def test_an_endpoint_that_is_not_there_is_named(login):
         login.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(TraceError, match=f"Could not connect to the endpoint URL: .{endpoint}"):
             read_trace(place_of("s3://traces/week.csv"))
+
+
+def test_a_command_takes_an_object(bucket):
+    """With both its slashes; what is not there ends it with one line and exit code 2."""
+    done = CliRunner().invoke(app, ["trace", "describe", "s3://traces/a/week.parquet", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["tasks"]) == (0, 2)
+    done = CliRunner().invoke(app, ["simulate", "s3://traces/a/week.parquet", "--seed", "1", "--slots", "2"])
+    assert done.exit_code == 0
+    done = CliRunner().invoke(app, ["bound", "s3://traces/none.parquet"])
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "autoscaler: s3://traces/none.parquet: there is no such object\n",
+    )
 
 
 def test_a_file_stays_a_path():
