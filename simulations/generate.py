@@ -186,5 +186,6 @@ def _frame(
         "queue": pl.Series([QUEUE] * len(keys)),
     }
     if parents is not None and groups is not None:
-        columns |= {"group": pl.Series(groups), "parents": pl.Series(parents)}
+        dags = [group.partition("/")[0] for group in groups]
+        columns |= {"group": pl.Series(groups), "dag": pl.Series(dags), "parents": pl.Series(parents)}
     return pl.DataFrame(columns)

@@ -76,6 +76,7 @@ def test_each_kind_has_its_shape():
     assert tails[-200:].sum() > 0.15 * tails.sum()
     dags = generate(Recipe(Workload.DAGS, 2_000, 7.0, 5.0), 3)
     assert max(parents.count(";") for parents in dags["parents"]) > 20
+    assert dags.filter(dags["group"].str.starts_with("fan-3/"))["dag"].unique().to_list() == ["fan-3"]
 
 
 def test_the_seed_comes_first(tmp_path):
