@@ -23,6 +23,7 @@ from policies.catalog import build
 from policies.model import Decision, Observation
 from simulations.baked_in import baked_in
 from simulations.decision_log import decision_log
+from simulations.onlookers import all_of
 from simulations.price import parse
 from simulations.promise import Promise, promise_of
 from simulations.run import SimulationError, simulate
@@ -146,7 +147,7 @@ def _run(options: Options, controller: Controller | None) -> None:
             tick_seconds=options.tick,
             airflow=scene.airflow,
             source=scene.source,
-            on_step=_both(log, None if outputs is None else partial(outputs.see, TARGET)),
+            on_step=all_of(log, None if outputs is None else partial(outputs.see, TARGET)),
             on_progress=on_progress,
             check=None if checker is None else checker.look,
         )
@@ -224,18 +225,6 @@ def _checker(trace: Trace, service: ServiceModel, airflow: Airflow | None) -> Ch
     from simulations.checker import Checker  # noqa: PLC0415 - seldom wanted
 
     return Checker(trace, service, airflow)
-
-
-def _both(one: OnStep | None, other: OnStep | None) -> OnStep | None:
-    """Whoever wants to see the ticks sees them."""
-    if one is None or other is None:
-        return one or other
-
-    def see(observation: Observation, decision: Decision) -> None:
-        one(observation, decision)
-        other(observation, decision)
-
-    return see
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from autoscaler.core.controller import Controller
-from policies.model import Decision, Observation
 from simulations.baked_in import baked_in
 from simulations.command import (
     EXIT_DONE,
@@ -27,6 +26,7 @@ from simulations.command import (
     told_seed,
 )
 from simulations.decision_log import decision_log
+from simulations.onlookers import all_of
 from simulations.price import Price, parse
 from simulations.promise import Promise, promise_of
 from simulations.run import Result, SimulationError
@@ -40,7 +40,6 @@ from simulations.waits_table import groups_of, kinds_of, waits_document, waits_o
 from simulations.world_file import Scene, scene_of
 
 TOGETHER = "together"
-OnStepOf = Callable[[str, Observation, Decision], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def _run(options: Options, configured: Mapping[str, Configured]) -> None:
             targets,
             seed,
             airflow=scene.airflow,
-            on_step=_both(log, None if outputs is None else outputs.see),
+            on_step=all_of(log, None if outputs is None else outputs.see),
             on_progress=on_progress,
         )
     if outputs is not None:
@@ -106,18 +105,6 @@ def _run(options: Options, configured: Mapping[str, Configured]) -> None:
         print(json.dumps(told.document(), indent=2))  # noqa: T201
     else:
         told.show()
-
-
-def _both(one: OnStepOf | None, other: OnStepOf | None) -> OnStepOf | None:
-    """Whoever wants to see the ticks sees them."""
-    if one is None or other is None:
-        return one or other
-
-    def see(target: str, observation: Observation, decision: Decision) -> None:
-        one(target, observation, decision)
-        other(target, observation, decision)
-
-    return see
 
 
 def _check(options: Options) -> None:

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from autoscaler.core.guards import Rate, RateRule, RateUnit
 from simulations import slo
 from simulations.airflow import Airflow
+from simulations.report.answer import Answer
 from simulations.report.assumed import flattened
 from simulations.report.heat_map import heat_maps
 from simulations.report.spread import spread
 from simulations.report.timeline import timeline
 from simulations.run import simulate
 from simulations.trace import MONDAY, trace_of
-from tests.simulations.report.pages import Parsed
+from tests.simulations.report.pages import Parsed, story
 from tests.simulations.worlds import controller, service
 
 HOUR = 3600.0
@@ -74,3 +76,25 @@ def test_what_was_assumed_is_written_as_a_person_would():
     guards = dict(flattened("guards", controller(2, 1, 7).guards))
     assert guards["guards, bounds, maximum"] == "7"
     assert not [name for name in guards if "after rounding" in name]
+    steps = Rate((RateRule(4.0, 60.0, RateUnit.COUNT), RateRule(10.0, 300.0, RateUnit.PERCENT)))
+    assert dict(flattened("rate", steps)) == {
+        "rate, rules 1, value": "4",
+        "rate, rules 1, period seconds": "60",
+        "rate, rules 1, unit": "count",
+        "rate, rules 2, value": "10",
+        "rate, rules 2, period seconds": "300",
+        "rate, rules 2, unit": "percent",
+        "rate, select": "max",
+    }
+
+
+def test_what_went_wrong_is_said_in_a_sentence_each():
+    """Tasks killed, failed and skipped, and a fleet that stayed out."""
+    figures = replace(
+        story().figures, killed_tasks=2, lost_slot_hours=1.5, failed_tasks=1, skipped_tasks=3, settled=False
+    )
+    said = list(Answer(figures).sentences())
+    assert "2 tasks lost their worker and ran again; 1.5 slot-hours of work were lost." in said
+    assert "1 task failed for good, and 3 never ran because of that." in said
+    assert "The fleet did not come back to its minimum within a day of the last task." in said
+    assert "(" not in next(iter(Answer(replace(figures, cost_memory_usd=0.0)).sentences()))
