@@ -36,6 +36,7 @@ from benchmarks.measured_workload import (
     pool_sizes,
     slots_per_worker,
     tail_share,
+    tails_seen,
     workload,
 )
 
@@ -56,7 +57,9 @@ class Prediction:
     source: str
     target: str
     tail_share: float
-    tails_seen: int
+    """Of slots that stay taken after their task's end, from the source and what is known in general ..."""
+    tails_seen: tuple[int, int]
+    """... and how many did in the source, of how many that could be seen."""
     fleet_from: str
     measured: dict[str, float]
     predicted: dict[str, float]
@@ -77,7 +80,7 @@ def predict(
 ) -> Prediction:
     """One pair."""
     deployment = deployment or Deployment(slots_per_worker(source), pool_sizes(source))
-    share, seen = tail_share(source)
+    share, seen = tail_share(source), tails_seen(source)
     work, (shifts, known_from) = workload(source), fleet
     real = {each.key: each.started_at for each in target.worked()}
     with_tail = [_figures(work, play(work, shifts, deployment, share, seed), real) for seed in range(seeds)]
@@ -162,7 +165,8 @@ def table_of(predictions: list[Prediction]) -> Table:
             _error(each.measured, each.without_tail, name) for name in (MAKESPAN, MEAN_WAIT, P95_WAIT)
         )
         verdict = f"MISSED: {', '.join(each.misses)}" if each.misses else "kept"
-        tail = f"{each.tail_share:.0%} of {each.tails_seen}"
+        stayed, of = each.tails_seen
+        tail = f"{each.tail_share:.0%} ({stayed} of {of})"
         table.add_row(each.source, each.target, tail, *cells, f"{each.predicted[ORDER]:.3f}", verdict, bare)
     return table
 

@@ -73,33 +73,54 @@ def names_in(directory: Path) -> list[str]:
 
 def read_run(directory: Path, name: str) -> MeasuredRun:
     """One run.  Raises `RunError`."""
-    runs = _rows(directory / f"dagruns-{name}.csv", ("run_id", "queued_at"))
-    created = {row["run_id"]: instant(row["queued_at"]) for row in runs}
-    if not created:
-        raise RunError(f"{directory / f'dagruns-{name}.csv'}: holds no DAG run")
+    created = _created(directory / f"dagruns-{name}.csv")
     zero = min(created.values())
-    tasks = directory / f"tasks-{name}.csv"
-    needed = ("dag_id", "task_id", "run_id", "scheduled_dttm", "start_date", "end_date")
-    ran = (row for row in _rows(tasks, needed) if row["start_date"] and row["end_date"])
-    tries = [_try(row, zero) for row in ran if row["run_id"] in created]
-    if not tries:
-        raise RunError(f"{tasks}: holds no task that ran")
+    tries = [each for each in _tries(directory / f"tasks-{name}.csv", zero) if each.run in created]
     # Seen twice, a try is the same try: a history row may repeat the live one.
     unique = {each.key: each for each in tries}
-    path = directory / f"edges-{name}.json"
-    edges = json.loads(_text(path))
-    parents = defaultdict(list)
-    for dag, tasks_of_dag in edges.items():
-        for task, children in tasks_of_dag.items():
-            for child in children:
-                parents[dag, child].append(task)
+    offsets = {run: at - zero for run, at in created.items()}
     return MeasuredRun(
-        name,
-        zero,
-        tuple(unique.values()),
-        {run: at - zero for run, at in created.items()},
-        {key: tuple(tasks) for key, tasks in parents.items()},
+        name, zero, tuple(unique.values()), offsets, _parents(directory / f"edges-{name}.json")
     )
+
+
+def _created(path: Path) -> dict[str, float]:
+    """When each DAG run was created, in Unix seconds."""
+    try:
+        created = {row["run_id"]: instant(row["queued_at"]) for row in _rows(path, ("run_id", "queued_at"))}
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
+    if not created:
+        raise RunError(f"{path}: holds no DAG run")
+    return created
+
+
+def _tries(path: Path, zero: float) -> list[Try]:
+    """All that started and ended."""
+    needed = ("dag_id", "task_id", "run_id", "scheduled_dttm", "start_date", "end_date")
+    tries = []
+    for number, row in enumerate(_rows(path, needed), start=1):
+        if row["start_date"] and row["end_date"]:
+            try:
+                tries.append(_try(row, zero))
+            except (RunError, ValueError) as error:
+                raise RunError(f"{path}: row {number}: {error}") from None
+    if not any(each.host for each in tries):
+        raise RunError(f"{path}: holds no task that ran on a worker")
+    return tries
+
+
+def _parents(path: Path) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By (dag, task)."""
+    parents = defaultdict(list)
+    try:
+        for dag, tasks in json.loads(_text(path)).items():
+            for task, children in tasks.items():
+                for child in children:
+                    parents[dag, child].append(task)
+    except (ValueError, TypeError, AttributeError):
+        raise RunError(f"{path}: expected JSON such as {{dag: {{task: [downstream tasks]}}}}") from None
+    return {key: tuple(tasks) for key, tasks in parents.items()}
 
 
 def instant(text: str) -> float:
@@ -150,3 +171,5 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RunError(f"{path}: is no UTF-8 text") from None

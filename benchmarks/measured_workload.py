@@ -21,8 +21,10 @@ RESCHEDULED_SECONDS = 5.0
 """A sensor whose last look was scheduled later than that after it was ready had looked before."""
 TAIL_SEEN_SECONDS = 0.15
 """A slot that is free at once was taken again within 0.02 to 0.12 s, one that is not after 5.0 to 5.2 s."""
-PRIOR_SHARE, PRIOR_WEIGHT = 0.6, 10
-"""Slots that stay taken: 35 to 74 % were measured.  It counts like that many sightings."""
+GENERAL_SHARE, GENERAL_WEIGHT = 0.6, 300
+"""How often a slot stays taken, as far as is known of any run: 35 to 74 % were measured, by how busy the
+machine was.  That differs more between runs than a run of some hundred tasks can tell of another one, so the
+general share counts like so many sightings."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,16 @@ def _most(spans: list[tuple[float, float, int]]) -> int:
     return most
 
 
-def tail_share(run: MeasuredRun) -> tuple[float, int]:
-    """How often a slot stayed taken after its task's end, and how many ends tell it.
+def tail_share(run: MeasuredRun) -> float:
+    """How often slots are to stay taken after their task's end in another run of the same work."""
+    stayed, seen = tails_seen(run)
+    return (stayed + GENERAL_SHARE * GENERAL_WEIGHT) / (seen + GENERAL_WEIGHT)
 
-    An end tells it if somebody waits in the queue: a slot that is free is taken at once.  Where few tell
-    it, `PRIOR_SHARE` does.
+
+def tails_seen(run: MeasuredRun) -> tuple[int, int]:
+    """Slots that stayed taken, of those whose end tells it.
+
+    An end tells it if somebody waits in the queue: a slot that is free is taken at once.
     """
     worked = run.worked()
     starts = sorted(it.started_at for it in worked)
@@ -172,4 +179,4 @@ def tail_share(run: MeasuredRun) -> tuple[float, int]:
             continue  # others took all that waited
         seen += 1
         stayed += not taken_here
-    return (stayed + PRIOR_SHARE * PRIOR_WEIGHT) / (seen + PRIOR_WEIGHT), seen
+    return stayed, seen
