@@ -28,7 +28,7 @@ from simulations.airflow_state import (
     make_heap,
     plan,
     take_first,
-)  # fmt: skip
+)
 from simulations.linked import all_borrowed, door, part
 
 
@@ -50,7 +50,7 @@ def stop(line: int, worker: int, at: int, starts_at: float, *arrays: Any) -> Non
         held = kind in (STARTS, ENDS, RELEASED) and a.slots[task] > 0
         if held and a.worker[task] == worker and line_of(task, a) == line:
             if kind == ENDS:
-                # Nothing else moves meanwhile: the lost ones stand where they are until the second pass.
+                # Where it stood there is now its loss's notice; the heap is put in order below.
                 agenda[place, 1] = task + NOTICED
                 agenda[place, 0] = at + state[HEARTBEAT_TIMEOUT]
                 _lose(at, starts_at, task, a)

@@ -25,7 +25,7 @@ from simulations.airflow_state import (
     plan,
     run_of,
     wide,
-)  # fmt: skip
+)
 from simulations.linked import part
 
 
