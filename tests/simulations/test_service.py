@@ -206,10 +206,14 @@ def test_lots_change_nobodys_fate():
 
 
 def test_one_more_kind_of_accident_changes_no_other_luck():
-    """Launch delays are the same with and without reclaims and failures."""
+    """Launch delays are the same with and without reclaims; launches that fail change only themselves."""
     calm = fates(ServiceModel(1), 4, [20])
     stormy = fates(ServiceModel(1, reclaims_per_hour=1.0, retirements_per_hour=1.0), 4, [20])
     assert calm.ready_at == stormy.ready_at
+    failing = fates(ServiceModel(1, never_start_share=0.3), 4, [20])
+    started = [number for number, at in enumerate(failing.ready_at) if at < 600]
+    assert 5 < len(started) < 20
+    assert [failing.ready_at[number] for number in started] == [calm.ready_at[number] for number in started]
 
 
 def test_measured_launches_are_drawn_from_the_measurements():
