@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 
 def half_width(values: Sequence[float], confidence: float) -> float | None:
@@ -14,6 +13,8 @@ def half_width(values: Sequence[float], confidence: float) -> float | None:
 
     Worked example: of 1, 2, 3 at 0.95, t(2) = 4.303 times 1 / sqrt(3) = 2.484.
     """
+    from scipy.special import stdtrit  # noqa: PLC0415 - a third of a second, which most commands can do without
+
     count = len(values)
     if count < 2:
         return None
@@ -26,6 +27,8 @@ def confidence_not_above_zero(values: Sequence[float]) -> float:
 
     Without any spread, and of a single value, it is the sign of the mean and nothing more.
     """
+    from scipy.special import stdtr  # noqa: PLC0415
+
     mean, count = float(np.mean(values)), len(values)
     spread = float(np.std(values, ddof=1)) if count > 1 else 0.0
     if spread == 0.0:

@@ -33,5 +33,5 @@ def test_a_simulation_loads_neither_the_daemon_nor_the_planners_tools(tmp_path):
     (tmp_path / "trace.csv").write_text(f"task_key,queued_at,duration_s\n{rows}")
     loaded = loaded_by("simulate", "trace.csv", "--seed", "1", folder=tmp_path)
     assert {"numba", "polars", "simulations.kernel"} <= loaded
-    tools = {"autoscaler.wiring", "hypothesis", "matplotlib", "pandas", "scipy.optimize", "scipy.stats"}
+    tools = {"autoscaler.wiring", "hypothesis", "matplotlib", "pandas", "scipy.optimize", "scipy.special"}
     assert not loaded & (SHELL | tools)
