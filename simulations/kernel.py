@@ -111,7 +111,7 @@ class Kernel:
 
     @property
     def queued_at(self) -> FloatArray:
-        """When each task was queued, the last time if it was lost."""
+        """When each task was queued, the last time if it was lost, or will be, as far as that is known."""
         column: FloatArray = self._arrays.outcome[events.QUEUED_AT]
         return column
 
