@@ -22,9 +22,10 @@ RESCHEDULED_SECONDS = 5.0
 TAIL_SEEN_SECONDS = 0.15
 """A slot that is free at once was taken again within 0.02 to 0.12 s, one that is not after 5.0 to 5.2 s."""
 GENERAL_SHARE, GENERAL_WEIGHT = 0.6, 300
-"""How often a slot stays taken, as far as is known of any run: 35 to 74 % were measured, by how busy the
-machine was.  That differs more between runs than a run of some hundred tasks can tell of another one, so the
-general share counts like so many sightings."""
+"""How often a slot stays taken, as far as is known of any run: 35 % were measured on a nearly idle machine,
+52 % on a half-loaded, 74 % on a busy one; between the last two, because it matters where slots are scarce.
+It differs more between runs than a run of some hundred tasks can tell of another one, so the general share
+counts like so many sightings."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,10 @@ def job_lists(draw, widest, pools):
 @st.composite
 def airflows(draw):
     period = draw(st.sampled_from([0.0, 0.0, 0.5, 1.0, 1.25]))
-    maybe = lambda values: draw(st.none() | values)  # noqa: E731
+
+    def maybe(values):
+        return draw(st.none() | values)
+
     return Airflow(
         loop_period_seconds=period,
         schedule_delay=draw(delays),
@@ -112,7 +115,9 @@ def trace_from(jobs, queues):
 
 
 def rules_of(airflow, lines, slots, phase):
-    number = lambda limit: float("inf") if limit is None else limit  # noqa: E731
+    def number(limit):
+        return float("inf") if limit is None else limit
+
     return Rules(
         lines=lines,
         slots_per_worker=slots,
