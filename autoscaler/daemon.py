@@ -19,6 +19,7 @@ import anyio
 import structlog
 
 from autoscaler.configuration import ConfigurationError, fingerprint, public
+from autoscaler.controllers import controller_of, timing_of
 from autoscaler.core import record
 from autoscaler.core.controller import Controller
 from autoscaler.http_server import served
@@ -27,7 +28,7 @@ from autoscaler.pages import application
 from autoscaler.records import opened_records
 from autoscaler.settings import Http, Settings
 from autoscaler.telemetry import Telemetry
-from autoscaler.wiring import WiringError, controller_of, timing_of, wired
+from autoscaler.wiring import WiringError, wired
 
 Signals = AsyncIterator[signal.Signals]
 

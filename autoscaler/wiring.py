@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from autoscaler.core.alarms import Watch
-from autoscaler.core.controller import Controller
-from autoscaler.core.drain import Caution
-from autoscaler.core.guards import (
-    Bounds,
-    Cooldown,
-    GuardChain,
-    RateLimit,
-    Stabilization,
-    Tolerance,
-    WarmUp,
-)
-from autoscaler.core.ownership import Respect
 from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
-from autoscaler.loop import Ports, Timing
-from autoscaler.ports import Fleet, FleetError, Source, SourceError
+from autoscaler.loop import Ports
+from autoscaler.ports import Fleet, FleetError, Intake, IntakeError, Source, SourceError
 from autoscaler.settings import (
     Cloudwatch,
     CloudwatchNamespace,
-    Guards,
     Mode,
+    RemovalMode,
     Settings,
     SourceChoice,
     SourceKind,
@@ -48,54 +35,13 @@ from autoscaler.sources.cloudwatch import (
 )
 from autoscaler.sources.fallback import Fallback, NamedSource
 from autoscaler.sources.statsd import StatsdServer, StatsdSource, statsd_server
-from policies import catalog
+
+if TYPE_CHECKING:
+    from autoscaler.intake.remote import Remote
 
 
 class WiringError(Exception):
     """A valid configuration that cannot be put to work here; the message names the setting."""
-
-
-def controller_of(target: Target, settings: Settings) -> Controller:
-    """The target's decisions, as configured."""
-    guards = target.guards
-    return Controller(
-        policy=catalog.build(target.policy, target.slots),
-        guards=guard_chain(guards, target.minimum, target.maximum),
-        watch=Watch(
-            slots_per_worker=target.slots,
-            maximum=target.maximum,
-            pending_deadline_seconds=guards.pending_deadline_seconds,
-            parallelism=settings.airflow.parallelism,
-        ),
-        way_in=Caution(
-            pending_deadline_seconds=guards.pending_deadline_seconds,
-            evidence_max_age_seconds=3 * target.interval_seconds + target.read_deadline_seconds,
-        ),
-        respect=Respect(guards.foreign_quiet_seconds),
-        demand_max_age_seconds=target.demand_max_age_seconds,
-        observing=settings.mode is Mode.OBSERVE,
-    )
-
-
-def guard_chain(guards: Guards, minimum: int, maximum: int) -> GuardChain:
-    """Only the guards that limit anything: an unused one costs nothing and says nothing."""
-    tolerance = Tolerance(guards.tolerance_out_share, guards.tolerance_in_share)
-    stabilization = Stabilization(guards.stabilization_out_seconds, guards.stabilization_in_seconds)
-    cooldown = Cooldown(guards.cooldown_out_seconds, guards.cooldown_in_seconds)
-    rate = RateLimit(guards.rate_out, guards.rate_in)
-    return GuardChain(
-        bounds=Bounds(minimum, maximum),
-        warm_up=WarmUp(guards.warm_up_seconds),
-        tolerance=tolerance if tolerance != Tolerance() else None,
-        stabilization=stabilization if stabilization != Stabilization() else None,
-        cooldown=cooldown if cooldown != Cooldown() else None,
-        rate=rate if rate != RateLimit() else None,
-    )
-
-
-def timing_of(target: Target) -> Timing:
-    """The target's interval and deadlines."""
-    return Timing(target.interval_seconds, target.read_deadline_seconds, target.write_deadline_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +100,7 @@ class _Parts:
     database: AirflowDatabase | None
     statsd: StatsdServer | None
     cloudwatch: CloudwatchSource | None
+    remote: Remote | None
 
     @classmethod
     async def opened(cls, settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> Self:
@@ -170,7 +117,8 @@ class _Parts:
             database = database_of(settings, clock)
             stack.push_async_callback(database.aclose)
         statsd = await _statsd(settings, stack)
-        return cls(settings, clock, clients, database, statsd, cloudwatch)
+        remote = None if settings.mode is Mode.OBSERVE else _remote(settings, clock, stack)
+        return cls(settings, clock, clients, database, statsd, cloudwatch, remote)
 
     def ports(self, name: str, target: Target) -> Ports:
         """The world of one target.  Whatever demand comes from, the database says who is busy."""
@@ -194,7 +142,16 @@ class _Parts:
         ]
         source = Fallback(choices, deadline_seconds=deadline, clock=self.clock)
         witness = self.database.target(queues) if self.database else None
-        return Ports(source, fleet, witness)
+        return Ports(source, fleet, witness, self._intake(target))
+
+    def _intake(self, target: Target) -> Intake | None:
+        """None where nobody may be told anything."""
+        if self.remote is None or target.removal.mode is RemovalMode.CAREFUL:
+            return None
+        from autoscaler.intake.celery import CeleryIntake  # noqa: PLC0415 - of an extra
+
+        queues, pattern = frozenset(target.queues), self.settings.celery.node_name
+        return CeleryIntake(self.remote, self.clock, queues, pattern)
 
     def gauges(self) -> dict[str, Callable[[], float]]:
         """What the StatsD server counts, if there is one."""
@@ -225,6 +182,33 @@ class _Parts:
             case SourceKind.CLOUDWATCH:
                 assert self.cloudwatch is not None, "the settings were validated"
                 return replace(self.cloudwatch, max_age_seconds=choice.age_limit_seconds)
+
+
+def _remote(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> Remote | None:
+    """The workers' remote control, if a target uses it.  Raises `WiringError`."""
+    celery = settings.celery
+    if all(target.removal.mode is RemovalMode.CAREFUL for target in settings.targets.values()):
+        return None
+    try:
+        from autoscaler.intake.broker import broker_of, url_from_file  # noqa: PLC0415 - of an extra
+        from autoscaler.intake.celery import CeleryIntake  # noqa: PLC0415
+        from autoscaler.intake.remote import Remote  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'airflow-worker-autoscaler[celery]'"
+        raise WiringError(
+            f"removal.mode needs the extra 'celery' ({error.name} is missing): {remedy}"
+        ) from None
+    try:
+        if celery.broker_url is not None:
+            url = celery.broker_url.get_secret_value()
+        else:
+            url = url_from_file(str(celery.broker_url_file))
+        broker = broker_of(url, celery.transport_options)
+    except IntakeError as error:
+        raise WiringError(f"celery: {error}") from None
+    remote = Remote(broker, exchange=celery.control_exchange, answer_seconds=celery.answer_seconds)
+    stack.push_async_callback(CeleryIntake(remote, clock).aclose)
+    return remote
 
 
 async def _statsd(settings: Settings, stack: AsyncExitStack) -> StatsdServer | None:

@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from autoscaler.cli.common import EXIT_USAGE, fail, load_settings
+from autoscaler.controllers import controller_of
 from autoscaler.settings import Guards, Mode, Settings, Target
-from autoscaler.wiring import controller_of
 from policies.catalog import PolicyError, find
 from policies.mwaa import ENVIRONMENT_CLASSES
 from simulations.candidate import Candidate

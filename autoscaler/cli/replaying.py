@@ -81,8 +81,8 @@ def _rebuilt(config: Any, mode: str) -> Controller:
 
 
 def _configured(target: Target, mode: str, parallelism: int | None) -> Controller:
+    from autoscaler.controllers import controller_of
     from autoscaler.settings import Airflow, Mode, Settings
-    from autoscaler.wiring import controller_of
 
     # Built without the environment and the other sections: nothing is read or written.
     settings = Settings.model_construct(

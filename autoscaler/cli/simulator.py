@@ -207,7 +207,7 @@ def _as_configured(options: Options, settings: Settings, name: str) -> tuple[Opt
     """The options and the controller as the daemon would have them."""
     from dataclasses import replace
 
-    from autoscaler.wiring import controller_of
+    from autoscaler.controllers import controller_of
 
     target = settings.targets[name]
     same = replace(

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from autoscaler.settings.intake import Celery
 from autoscaler.settings.section import Name, Port, Section
 from autoscaler.settings.sources import (
     Airflow,
@@ -22,11 +23,11 @@ from autoscaler.settings.sources import (
     SourceKind,
     Statsd,
 )
-from autoscaler.settings.target import Guards, Target
+from autoscaler.settings.target import Guards, Removal, RemovalMode, Target
 
 __all__ = [
-    "Airflow", "Aws", "Cloudwatch", "CloudwatchMetric", "CloudwatchNamespace", "Guards", "Http", "Log",
-    "Mode", "Settings", "SourceChoice", "SourceKind", "Statsd", "Target",
+    "Airflow", "Aws", "Celery", "Cloudwatch", "CloudwatchMetric", "CloudwatchNamespace", "Guards", "Http",
+    "Log", "Mode", "Removal", "RemovalMode", "Settings", "SourceChoice", "SourceKind", "Statsd", "Target",
 ]  # fmt: skip
 
 ENVIRONMENT_PREFIX = "AUTOSCALER__"
@@ -86,6 +87,8 @@ class Settings(BaseSettings):
     """The services to size, by a name of your own."""
     airflow: Airflow = Airflow()
     """The metadata database."""
+    celery: Celery = Celery()
+    """The workers' broker, over which they are told to stop taking tasks; for `removal.mode`."""
     statsd: Statsd = Statsd()
     """The StatsD server; it listens if a target uses it."""
     cloudwatch: Cloudwatch | None = None
@@ -109,6 +112,12 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{where} reads airflow_db, but airflow.database_url (or _file, or _secret) is not set"
                 )
+            if target.removal.mode is not RemovalMode.CAREFUL:
+                needs = f"{where}.removal.mode {target.removal.mode} needs"
+                if not self.celery.has_broker:
+                    raise ValueError(f"{needs} celery.broker_url (or _file)")
+                if not self.airflow.has_database:
+                    raise ValueError(f"{needs} airflow.database_url (or _file, or _secret) too")
             if target.uses(SourceKind.CLOUDWATCH) and self.cloudwatch is None:
                 raise ValueError(f"{where} reads cloudwatch, but cloudwatch is not configured")
             if target.queues and any(choice.use is not SourceKind.AIRFLOW_DB for choice in target.sources):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -24,6 +25,26 @@ from policies.mwaa import ENVIRONMENT_CLASSES, EnvironmentClass
 DEFAULT_SLOTS_PER_WORKER = 16  # Airflow's default of [celery] worker_concurrency
 DEFAULT_MIN_WORKERS = 1
 DEFAULT_MAX_WORKERS = 10
+
+
+class RemovalMode(StrEnum):
+    """How workers leave."""
+
+    CAREFUL = "careful"
+    IDLE = "idle"
+    GATHER = "gather"
+
+
+class Removal(Section):
+    """How workers leave, and how long they may take."""
+
+    mode: RemovalMode = RemovalMode.CAREFUL
+    """`careful`: busy workers are protected, ECS picks among the others.  With a `celery.broker_url` also
+    `idle`: chosen idle workers stop taking tasks and leave; `gather`: busy ones too, once they are done."""
+    deadline_seconds: PositiveFloat = 3600.0
+    """A worker that is not empty by then takes tasks again, and is left alone for as long."""
+    kills: bool = False
+    """At the deadline the worker leaves with the work it holds."""
 
 
 class Guards(Section):
@@ -84,6 +105,8 @@ class Target(Section):
     """How long a busy worker is protected before a scale-in; ECS ends it by itself then."""
     list_every_seconds: PositiveFloat = 60.0
     """How often the workers are listed although no scale-in needs it."""
+    removal: Removal = Removal()
+    """How workers leave."""
     guards: Guards = Guards()
     """Limits between wish and size."""
 

@@ -132,6 +132,24 @@ BAD = [
         "autoscaler.toml: targets.default.sources.0.max_age_seconds = -3: input should be greater than 0",
     ),
     (
+        DATABASE + TARGET + "removal = {mode = 'idle'}\n",
+        {},
+        "autoscaler.toml: targets.default.removal.mode idle needs celery.broker_url (or _file)",
+    ),
+    (
+        "celery.broker_url = 'redis://localhost'\nstatsd = {}\n"
+        + TARGET
+        + "sources = ['statsd']\nremoval = {mode = 'gather'}\n",
+        {},
+        "autoscaler.toml: targets.default.removal.mode gather needs airflow.database_url (or _file, or "
+        "_secret) too",
+    ),
+    (
+        "celery = {broker_url = 'redis://:secret@h', broker_url_file = 'f'}\n" + DATABASE + TARGET,
+        {},
+        "autoscaler.toml: celery: give one of broker_url and broker_url_file, not both",
+    ),
+    (
         DATABASE + TARGET + "sources = ['cloudwatch']\n",
         {},
         "autoscaler.toml: targets.default reads cloudwatch, but cloudwatch is not configured",
@@ -287,7 +305,7 @@ BAD = [
         {},
         "autoscaler.toml: log.records_kept = 0: input should be greater than or equal to 1",
     ),
-    (DATABASE + TARGET + "[telemetry]\n", {}, "autoscaler.toml: telemetry is not a setting"),
+    (DATABASE + TARGET + "[plugins]\n", {}, "autoscaler.toml: plugins is not a setting"),
     (
         DATABASE + TARGET,
         {"AUTOSCALER__MODE": "write"},
@@ -306,7 +324,7 @@ BAD = [
     (
         DATABASE + TARGET,
         {"AUTOSCALER__TARGET__DEFAULT__CLUSTER": "c"},
-        "environment: AUTOSCALER__TARGET__DEFAULT__CLUSTER is not a setting; did you mean targets?; expected AUTOSCALER__MODE, AUTOSCALER__TARGETS, AUTOSCALER__AIRFLOW, AUTOSCALER__STATSD, AUTOSCALER__CLOUDWATCH, AUTOSCALER__AWS, AUTOSCALER__HTTP, AUTOSCALER__LOG",
+        "environment: AUTOSCALER__TARGET__DEFAULT__CLUSTER is not a setting; did you mean targets?; expected AUTOSCALER__MODE, AUTOSCALER__TARGETS, AUTOSCALER__AIRFLOW, AUTOSCALER__CELERY, AUTOSCALER__STATSD, AUTOSCALER__CLOUDWATCH, AUTOSCALER__AWS, AUTOSCALER__HTTP, AUTOSCALER__LOG",
     ),
     (
         DATABASE + TARGET,

@@ -7,11 +7,12 @@ import anyio
 import pytest
 
 from autoscaler.configuration import load
+from autoscaler.controllers import controller_of
 from autoscaler.core.guards import Cooldown, Rate, RateRule, Stabilization, Tolerance
 from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsFleet
 from autoscaler.ports import SourceError
-from autoscaler.wiring import WiringError, controller_of, wired
+from autoscaler.wiring import WiringError, wired
 
 TARGET = '[targets.default]\ncluster = "c"\nservice = "s"\n'
 DATABASE = '[airflow]\ndatabase_url = "sqlite:////no/such/airflow.db"\n'
