@@ -14,6 +14,7 @@ from rich.table import Table
 from simulations.candidate import Candidate
 from simulations.cores import CoresError
 from simulations.history_split import split
+from simulations.played import notes_of, played_document
 from simulations.recommend import Question, Recommendation, Verdict, recommend
 from simulations.report import page
 from simulations.report.search_page import recommend_page
@@ -106,6 +107,7 @@ def _document(advice: Recommendation, study: Study, question: Question, toml: st
         "seed": study.seed,
         "runs": len(study.seeds),
         "trace": study.trace.source,
+        **played_document(study.scene, study.trace),
         "slo": question.slo.text,
         "confidence": question.confidence,
         "split": question.split,
@@ -142,7 +144,7 @@ def _plain(verdict: Verdict | None) -> Mapping[str, Any] | None:
 
 def _print(advice: Recommendation, study: Study, question: Question, toml: str) -> None:
     console = Console(highlight=False)
-    title = f"{study.trace.source}: '{question.slo.text}' on the last {1 - question.split:.0%} of the time"
+    title = f"{study.title}: '{question.slo.text}' on the last {1 - question.split:.0%} of the time"
     table = Table(title=title, title_justify="left")
     table.add_column("setting", overflow="fold")
     for name in ("cost $", question.slo.text.split()[0].lower() + " wait s", "worker-h", "sure", "kept"):
@@ -154,6 +156,8 @@ def _print(advice: Recommendation, study: Study, question: Question, toml: str) 
     _section(table, "with a little less", advice.less)
     _section(table, "Amazon MWAA", advice.rivals)
     console.print(table)
+    for note in notes_of(study.scene, study.trace):
+        console.print(note, markup=False, soft_wrap=True)
     failed = [each for each in (*advice.less, *advice.rivals) if each.error]
     how = (
         f"{advice.tried} settings tried on the first {question.split:.0%} of the time; of those that kept "

@@ -21,9 +21,9 @@ from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
 from policies.catalog import build
 from policies.model import Decision, Observation
-from simulations.baked_in import baked_in
 from simulations.decision_log import decision_log
 from simulations.onlookers import all_of
+from simulations.played import notes_of, played_document
 from simulations.price import parse
 from simulations.promise import Promise, promise_of
 from simulations.run import SimulationError, simulate
@@ -34,7 +34,7 @@ from simulations.trace_file import read_trace
 from simulations.trace_place import TracePlace
 from simulations.waits_table import groups_of, kinds_of, waits_document, waits_of, waits_table
 from simulations.words import span
-from simulations.world_file import Scene, Wanted, scene_of
+from simulations.world_file import Wanted, scene_of
 
 if TYPE_CHECKING:
     from simulations.airflow import Airflow
@@ -166,8 +166,8 @@ def _run(options: Options, controller: Controller | None) -> None:
         return
     console = Console(highlight=False)
     console.print(table_of(figures, trace.source, scene.version, promise))
-    if (minded := baked_in(trace)) is not None:
-        console.print(minded.text, markup=False)
+    for note in notes_of(scene, trace, [result.waits_of_finished]):
+        console.print(note, markup=False)
     if checked is not None:
         console.print(checked)
     for kind in kinds_of(trace, options.by):
@@ -245,12 +245,6 @@ def progress_of(tasks: int) -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("tasks", total=tasks)
         yield lambda done: progress.update(bar, completed=done)
-
-
-def played_document(scene: Scene, trace: Trace) -> dict[str, Any]:
-    """What was played, and what to mind of it, for JSON."""
-    minded = baked_in(trace)
-    return {"airflow": scene.version, "late_arrivals": None if minded is None else minded.as_dict()}
 
 
 def table_of(figures: Score, source: str, airflow: str, promise: Promise | None = None) -> Table:

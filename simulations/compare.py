@@ -13,6 +13,7 @@ from rich.table import Table
 
 from simulations.candidate import Candidate, Outcome
 from simulations.cores import CoresError
+from simulations.played import notes_of, played_document
 from simulations.run import SimulationError
 from simulations.student import half_width
 from simulations.study import (
@@ -119,6 +120,7 @@ def run_compare(frame: Frame, candidates: Sequence[Candidate], confidence: float
             "seed": study.seed,
             "seeds": list(study.seeds),
             "trace": study.trace.source,
+            **played_document(study.scene, study.trace),
             "confidence": confidence,
             "prices": [candidate.price.label for candidate in candidates],
             "candidates": [asdict(row) for row in rows],
@@ -131,7 +133,7 @@ def run_compare(frame: Frame, candidates: Sequence[Candidate], confidence: float
 
 def _print(rows: list[Row], study: Study, candidates: Sequence[Candidate], confidence: float) -> None:
     table = Table()
-    table.add_column(f"{study.trace.source}, {len(study.seeds)} runs", style="bold", overflow="fold")
+    table.add_column(f"{study.title}, {len(study.seeds)} runs", style="bold", overflow="fold")
     for row in rows:
         table.add_column(row.label, justify="right", overflow="fold")
     for name, title in FIGURES:
@@ -139,6 +141,8 @@ def _print(rows: list[Row], study: Study, candidates: Sequence[Candidate], confi
     table.add_row("price", *(candidate.price.label for candidate in candidates))
     console = Console(highlight=False)
     console.print(table)
+    for note in notes_of(study.scene, study.trace):
+        console.print(note, markup=False, soft_wrap=True)
     note = f"In brackets: difference to {rows[0].label}, run by run with the same luck"
     console.print(
         f"{note}, {confidence:.0%} confidence; * leaves zero out."

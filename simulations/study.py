@@ -77,6 +77,11 @@ class Study:
         """The scene's."""
         return self.scene.service
 
+    @property
+    def title(self) -> str:
+        """What is played, for the head of a table."""
+        return f"{self.trace.source}, Airflow {self.scene.version}"
+
     def outcomes(
         self,
         candidates: Sequence[Candidate],

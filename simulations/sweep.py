@@ -17,6 +17,7 @@ from simulations.candidate import Candidate, mean_of
 from simulations.cores import CoresError
 from simulations.front import check_plot, pareto, save_plot
 from simulations.ledger import Ledger, fingerprint, seed_in
+from simulations.played import notes_of, played_document
 from simulations.report import page
 from simulations.report.search_page import sweep_page
 from simulations.run import SimulationError
@@ -168,6 +169,7 @@ def _document(swept: Swept, study: Study, path: Path) -> dict[str, Any]:
         "seed": study.seed,
         "runs": len(study.seeds),
         "trace": study.trace.source,
+        **played_document(study.scene, study.trace),
         "results": str(path),
         "left_out": swept.left_out,
         "failed": swept.failed,
@@ -177,7 +179,7 @@ def _document(swept: Swept, study: Study, path: Path) -> dict[str, Any]:
 
 def _print(swept: Swept, study: Study, path: Path, old: int) -> None:
     console = Console(highlight=False, soft_wrap=False)
-    console.print(table_of(swept, study.trace.source))
+    console.print(table_of(swept, study.title))
     hidden = sum(not row.on_front for row in swept.rows[SHOWN_ROWS:])
     notes = [
         "* on the Pareto front: no setting is cheaper without a longer p95 wait.",
@@ -187,6 +189,7 @@ def _print(swept: Swept, study: Study, path: Path, old: int) -> None:
         "A worker costs the same whatever its slots; --vary price=... says otherwise."
         if _slots_vary(swept)
         else "",
+        *notes_of(study.scene, study.trace),
         f"All runs are in {path}" + (f"; {old} were there already." if old else "."),
     ]
     for note in filter(None, notes):

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from autoscaler.core.controller import Controller
-from simulations.baked_in import baked_in
 from simulations.command import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -20,13 +19,13 @@ from simulations.command import (
     complain,
     outputs_of,
     plain,
-    played_document,
     progress_of,
     rows_of,
     told_seed,
 )
 from simulations.decision_log import decision_log
 from simulations.onlookers import all_of
+from simulations.played import notes_of, played_document
 from simulations.price import Price, parse
 from simulations.promise import Promise, promise_of
 from simulations.run import Result, SimulationError
@@ -178,7 +177,7 @@ class _Told:
         notes = [
             f"Without a task, and left out: {', '.join(self.idle)}." if self.idle else "",
             f"Did not come back to their minimum within a day: {', '.join(late)}." if late else "",
-            minded.text if (minded := baked_in(self.trace)) is not None else "",
+            *notes_of(self.scene, self.trace, [result.waits_of_finished for result in self.results.values()]),
         ]
         for note in filter(None, notes):
             console.print(note, markup=False)

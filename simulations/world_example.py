@@ -16,7 +16,7 @@ version = "3.3"  # or "2.11", or "plain": a queue without a scheduler, in queuei
 # max_active_runs = 16            # of a DAG
 # pools = {default_pool = 128, warehouse = 8}
 # retries = 2                     # of a task that was lost with its worker; without: always
-# queued_timeout_seconds = 600    # Airflow's: a task queued for longer is queued anew, and fails the third time
+# queued_timeout_seconds = 600    # a task queued for longer is queued anew, and fails the third time
 # Delays are seconds, a list of measured seconds, {median, spread} or {chance, seconds}.
 # slot_tail = {chance = 0.52, seconds = 5}
 # start_delay = [0.05, 0.1]
