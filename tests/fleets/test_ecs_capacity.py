@@ -1,6 +1,7 @@
 """What the ECS fleet reads, over HTTP: sizes, workers, protections, rollouts, rivals, and every failure."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,15 +108,15 @@ async def test_pages_without_end_are_given_up(ecs, fleet):
     assert ecs.count("ListTasks") == 60
 
 
-async def test_rollouts(ecs, fleet):
-    """Steady, in progress, failed, steady again."""
+async def test_rollouts(ecs, fleet, clock):
+    """In progress and failed; in progress and steady again."""
     service = ecs.world.service()
-    ecs.world.begin_rollout(service)
-    assert (await fleet.capacity(list_workers=False)).rollout is Rollout.IN_PROGRESS
-    ecs.world.end_rollout(service, failed=True)
-    assert (await fleet.capacity(list_workers=False)).rollout is Rollout.FAILED
-    ecs.world.end_rollout(service)
-    assert (await fleet.capacity(list_workers=False)).rollout is Rollout.STEADY
+    service.spec = replace(service.spec, circuit_breaker=True)
+    for broken, ends in ((True, Rollout.FAILED), (False, Rollout.STEADY)):
+        ecs.world.begin_rollout(service, broken=broken)
+        assert (await fleet.capacity(list_workers=False)).rollout is Rollout.IN_PROGRESS
+        clock.after(minutes=5)
+        assert (await fleet.capacity(list_workers=False)).rollout is ends
 
 
 async def test_a_foreign_writer_is_seen(ecs, fleet):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from autoscaler.demo.ecs import ServiceSpec
+from autoscaler.demo.ecs import ServiceSpec, Silence
 from autoscaler.demo.ecs.model import Status
 from autoscaler.demo.ecs.world import EcsWorld
 
@@ -97,7 +97,8 @@ def test_victims_keep_the_zones_balanced(world, clock):
 def test_pending_tasks_go_first_or_not(clock, pending_first):
     """AWS does not say which, so both can be had."""
     world = EcsWorld(clock, seed=5)
-    spec = ServiceSpec(desired=10, pending_leave_first=pending_first, zones=("a",))
+    silence = Silence(pending_leave_first=pending_first)
+    spec = ServiceSpec(desired=10, silence=silence, zones=("a",))
     service = world.add_service(spec)
     moved(world, clock, minutes=5)
     world.set_desired(service, 20)
@@ -154,21 +155,6 @@ def test_tasks_that_never_start_stay_pending(world, clock):
     moved(world, clock, minutes=60)
     assert running(service) == 0
     assert service.count(Status.PENDING) == 5
-
-
-def test_a_failed_deployment_starts_nothing(world, clock):
-    """A bigger size after a failed rollout is only a wish."""
-    service = world.add_service(ServiceSpec(desired=1))
-    moved(world, clock, minutes=5)
-    world.begin_rollout(service)
-    assert [each.state for each in service.deployments] == ["IN_PROGRESS", "COMPLETED"]
-    world.end_rollout(service, failed=True)
-    world.set_desired(service, 4)
-    moved(world, clock, minutes=5)
-    assert running(service) == 1
-    world.end_rollout(service)
-    moved(world, clock, minutes=5)
-    assert running(service) == 4
 
 
 def test_every_task_has_an_address_of_its_own(world):

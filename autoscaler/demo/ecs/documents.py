@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from autoscaler.demo.ecs.model import Service, Status, Task
+from autoscaler.demo.ecs.model import Deployment, Service, Status, Task
+from autoscaler.demo.ecs.spec import ServiceSpec
 
 PENDING = (Status.PROVISIONING, Status.PENDING)
 
@@ -17,39 +18,60 @@ def instant(at: float) -> datetime:
 
 def service_document(service: Service) -> dict[str, Any]:
     """A service as DescribeServices and UpdateService show it."""
-    spec = service.spec
-    running, pending = service.count(Status.RUNNING), service.count(*PENDING)
-    deployments = [
-        {
-            "id": deployment.id,
-            "status": "PRIMARY" if deployment.primary else "ACTIVE",
-            "taskDefinition": service.task_definition_arn,
-            "desiredCount": service.desired if deployment.primary else 0,
-            "pendingCount": pending if deployment.primary else 0,
-            "runningCount": running if deployment.primary else 0,
-            "rolloutState": deployment.state,
-            "createdAt": instant(service.created_at),
-        }
-        for deployment in service.deployments
-    ]
+    spec, primary = service.spec, service.primary
     return {
         "serviceArn": service.arn,
         "serviceName": spec.name,
         "clusterArn": service.cluster_arn,
         "status": spec.status,
         "desiredCount": service.desired,
-        "runningCount": running,
-        "pendingCount": pending,
-        "launchType": "FARGATE",
+        "runningCount": service.count(Status.RUNNING),
+        "pendingCount": service.count(*PENDING),
+        **_runs_on(spec),
         "platformVersion": spec.platform_version,
-        "taskDefinition": service.task_definition_arn,
+        "taskDefinition": service.revision_arn(primary),
         "schedulingStrategy": spec.strategy,
         "deploymentController": {"type": spec.controller},
-        "deployments": deployments,
-        "events": [],
+        "deploymentConfiguration": _deployment_configuration(spec),
+        "deployments": [_deployment(service, each) for each in service.deployments],
+        "events": [
+            {"id": f"{number}", "createdAt": instant(event.at), "message": event.message}
+            for number, event in enumerate(service.events)
+        ],
         "createdAt": instant(service.created_at),
         "availabilityZoneRebalancing": "ENABLED" if spec.zone_rebalancing else "DISABLED",
     }
+
+
+def _deployment(service: Service, deployment: Deployment) -> dict[str, Any]:
+    primary = deployment is service.primary
+    held = service.count(*Status, deployment=deployment)
+    return {
+        "id": deployment.id,
+        "status": "PRIMARY" if primary else "ACTIVE",
+        "taskDefinition": service.revision_arn(deployment),
+        "desiredCount": service.desired if primary else held,
+        "pendingCount": service.count(*PENDING, deployment=deployment),
+        "runningCount": service.count(Status.RUNNING, deployment=deployment),
+        "failedTasks": deployment.failed_tasks,
+        "rolloutState": str(deployment.state),
+        "rolloutStateReason": deployment.reason,
+        "createdAt": instant(deployment.created_at),
+    }
+
+
+def _deployment_configuration(spec: ServiceSpec) -> dict[str, Any]:
+    return {
+        "minimumHealthyPercent": spec.minimum_healthy_percent,
+        "maximumPercent": spec.maximum_percent,
+        "deploymentCircuitBreaker": {"enable": spec.circuit_breaker, "rollback": spec.rolls_back},
+    }
+
+
+def _runs_on(spec: ServiceSpec) -> dict[str, Any]:
+    if not spec.spot:
+        return {"launchType": "FARGATE"}
+    return {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1, "base": 0}]}
 
 
 def task_document(service: Service, task: Task) -> dict[str, Any]:
@@ -57,9 +79,11 @@ def task_document(service: Service, task: Task) -> dict[str, Any]:
     document: dict[str, Any] = {
         "taskArn": task.arn,
         "clusterArn": service.cluster_arn,
-        "taskDefinitionArn": service.task_definition_arn,
+        "taskDefinitionArn": service.revision_arn(task.deployment),
         "group": f"service:{service.spec.name}",
+        "startedBy": task.deployment.id,
         "launchType": "FARGATE",
+        "capacityProviderName": "FARGATE_SPOT" if task.spec.spot else "FARGATE",
         "availabilityZone": task.zone,
         "lastStatus": str(task.status),
         "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
@@ -106,13 +130,13 @@ def _container(task: Task) -> dict[str, Any]:
     return container
 
 
-def task_definition_document(service: Service) -> dict[str, Any]:
+def task_definition_document(service: Service, deployment: Deployment) -> dict[str, Any]:
     """What the service's tasks are made from."""
     spec = service.spec
     return {
-        "taskDefinitionArn": service.task_definition_arn,
+        "taskDefinitionArn": service.revision_arn(deployment),
         "family": spec.name,
-        "revision": 1,
+        "revision": deployment.revision,
         "status": "ACTIVE",
         "networkMode": "awsvpc",
         "requiresCompatibilities": ["FARGATE"],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
-from autoscaler.demo.ecs.processes import Process
+from autoscaler.demo.ecs.spec import ServiceSpec
+from autoscaler.demo.ecs.workload import Process
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-_ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
+ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
+EVENTS_KEPT = 100
 
 
 class ApiError(Exception):
@@ -35,47 +36,27 @@ class Status(StrEnum):
     STOPPED = "STOPPED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSpec:
-    """How a service is and behaves.  Durations are seconds."""
+class RolloutState(StrEnum):
+    """A deployment's `rolloutState`."""
 
-    name: str = "workers"
-    cluster: str = "demo"
-    desired: int = 0
-    command: tuple[str, ...] | None = None
-    """What each task runs as a process of its own; None: tasks are pretended."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to each process's environment, beside its own `HOSTNAME` and `ECS_TASK_*`."""
-    output: Path | None = None
-    """The file to which all tasks append what they print; None: it is lost."""
-    launch_seconds: float = 59.0
-    """Median from created to started (53-62 s were measured on Fargate)."""
-    launch_sigma: float = 0.2
-    """Spread of the lognormal launch delay; 0: always the median."""
-    never_starts_share: float = 0.0
-    """Share of the tasks that stay PENDING for ever."""
-    reaction_seconds: float = 0.0
-    """Between a lower desired count and the choice of who leaves."""
-    deactivating_seconds: float = 0.0
-    """Between the order to stop and SIGTERM."""
-    stop_timeout_seconds: float = 30.0
-    """Between SIGTERM and SIGKILL."""
-    visible_after_seconds: float = 0.0
-    """A task younger than that is listed, but MISSING where it is described."""
-    pending_leave_first: bool = True
-    """AWS does not say whether tasks on their way go before running ones; so both can be had."""
-    zones: tuple[str, ...] = ("us-east-1a", "us-east-1b", "us-east-1c")
-    zone_rebalancing: bool = False
-    controller: str = "ECS"
-    strategy: str = "REPLICA"
-    status: str = "ACTIVE"
-    platform_version: str = "1.4.0"
-    worker_environment: Mapping[str, str] = field(
-        default_factory=lambda: {"AIRFLOW__CELERY__WORKER_CONCURRENCY": "16"}
-    )
-    """The environment that the task definition shows."""
-    worker_command: tuple[str, ...] = ("celery", "worker")
-    """The command that the task definition shows."""
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+@dataclass(slots=True, eq=False)
+class Deployment:
+    """One deployment of a service."""
+
+    id: str
+    revision: int
+    """Of the task definition."""
+    created_at: float
+    state: RolloutState = RolloutState.IN_PROGRESS
+    reason: str = ""
+    broken: bool = False
+    """Its tasks fail to start."""
+    failed_tasks: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +66,8 @@ class Task:
     id: str
     number: int
     """Counts all tasks of the world; makes the address."""
-    cluster: str
-    service_name: str
+    spec: ServiceSpec
+    deployment: Deployment
     zone: str
     created_at: float
     status: Status = Status.PROVISIONING
@@ -104,7 +85,7 @@ class Task:
     @property
     def arn(self) -> str:
         """The task's ARN."""
-        return f"{_ARN}:task/{self.cluster}/{self.id}"
+        return f"{ARN}:task/{self.spec.cluster}/{self.id}"
 
     @property
     def address(self) -> str:
@@ -116,15 +97,18 @@ class Task:
         """What the worker calls itself."""
         return f"ip-{self.address.replace('.', '-')}.ec2.internal"
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs and shall go on."""
+        return self.wanted and self.status is Status.RUNNING
 
-@dataclass(slots=True, eq=False)
-class Deployment:
-    """One deployment of a service."""
 
-    id: str
-    primary: bool
-    state: str
-    """`rolloutState`: COMPLETED, IN_PROGRESS or FAILED."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line among the service's events."""
+
+    at: float
+    message: str
 
 
 @dataclass(slots=True, eq=False)
@@ -135,33 +119,51 @@ class Service:
     desired: int
     created_at: float
     deployments: list[Deployment]
+    """The primary one first."""
     tasks: dict[str, Task] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    """The newest first."""
     lowered_at: float = float("-inf")
+    refused_until: float = float("-inf")
+    """Fargate has no capacity for its launches before."""
+    rebalancing: Task | None = None
+    """The task beyond the desired count that shall make the zones even."""
 
     @property
     def arn(self) -> str:
         """The service's ARN."""
-        return f"{_ARN}:service/{self.spec.cluster}/{self.spec.name}"
+        return f"{ARN}:service/{self.spec.cluster}/{self.spec.name}"
 
     @property
     def cluster_arn(self) -> str:
         """The ARN of its cluster."""
-        return f"{_ARN}:cluster/{self.spec.cluster}"
+        return f"{ARN}:cluster/{self.spec.cluster}"
 
     @property
-    def task_definition_arn(self) -> str:
-        """The ARN of what its tasks are made from."""
-        return f"{_ARN}:task-definition/{self.spec.name}:1"
+    def primary(self) -> Deployment:
+        """The deployment that shall be."""
+        return self.deployments[0]
 
     @property
     def wanted(self) -> list[Task]:
         """The tasks that shall run, oldest first."""
         return [task for task in self.tasks.values() if task.wanted]
 
+    def revision_arn(self, deployment: Deployment) -> str:
+        """The ARN of what a deployment's tasks are made from."""
+        return f"{ARN}:task-definition/{self.spec.name}:{deployment.revision}"
+
     def protected(self, at: float) -> list[Task]:
         """The wanted tasks with scale-in protection."""
         return [task for task in self.wanted if task.protected_until > at]
 
-    def count(self, *states: Status) -> int:
-        """How many wanted tasks are in one of the states."""
-        return sum(task.wanted and task.status in states for task in self.tasks.values())
+    def count(self, *states: Status, deployment: Deployment | None = None) -> int:
+        """How many wanted tasks are in one of the states, of one deployment or of all."""
+        return sum(
+            task.wanted and task.status in states and deployment in {None, task.deployment}
+            for task in self.tasks.values()
+        )
+
+    def say(self, at: float, message: str) -> None:
+        """A new event."""
+        self.events.appendleft(Event(at, f"(service {self.spec.name}) {message}"))

@@ -15,8 +15,10 @@ from autoscaler.demo.ecs.documents import (
     task_definition_document,
     task_document,
 )
-from autoscaler.demo.ecs.model import ApiError, Service, ServiceSpec, Task
-from autoscaler.demo.ecs.world import EcsWorld
+from autoscaler.demo.ecs.model import ApiError, Service, Task
+from autoscaler.demo.ecs.past import View
+from autoscaler.demo.ecs.spec import ServiceSpec
+from autoscaler.demo.ecs.world import LEFT_OUT, EcsWorld
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -25,11 +27,12 @@ DEFAULT_PROTECTION_MINUTES = 120
 
 def describe_services(world: EcsWorld, request: Request) -> Answer:
     """DescribeServices."""
-    cluster = _cluster(world, request)
+    view = world.lagging()
+    cluster = _cluster(view, request)
     names = _at_most(request["services"], 10, "services")
     found, failures = [], []
     for name in names:
-        service = world.services.get((cluster, _last(name)))
+        service = view.services.get((cluster, _last(name)))
         if service is None:
             arn = name if name.startswith("arn:") else f"arn:aws:ecs:us-east-1::service/{cluster}/{name}"
             failures.append({"arn": arn, "reason": "MISSING"})
@@ -40,7 +43,7 @@ def describe_services(world: EcsWorld, request: Request) -> Answer:
 
 def update_service(world: EcsWorld, request: Request) -> Answer:
     """UpdateService, of the desired count alone."""
-    service = _service(world, request, request["service"])
+    service = _service(world.present(), request, request["service"])
     if service.spec.status != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     surplus = sorted(request.keys() - {"cluster", "service", "desiredCount"})
@@ -66,14 +69,15 @@ def create_service(world: EcsWorld, request: Request) -> Answer:
 
 def list_tasks(world: EcsWorld, request: Request) -> Answer:
     """ListTasks of a service or of the whole cluster; those that shall run unless asked otherwise."""
-    cluster = _cluster(world, request)
+    view = world.lagging()
+    cluster = _cluster(view, request)
     size = request.get("maxResults", 100)
     if not 1 <= size <= 100:
         raise ApiError("InvalidParameterException", "maxResults must be between 1 and 100.")
     if "serviceName" in request:
-        tasks = list(_service(world, request, request["serviceName"]).tasks.values())
+        tasks = list(_service(view, request, request["serviceName"]).tasks.values())
     else:
-        tasks = [task for service in _services_of(world, cluster) for task in service.tasks.values()]
+        tasks = [task for service in _services_of(view, cluster) for task in service.tasks.values()]
     wanted = request.get("desiredStatus", "RUNNING") == "RUNNING"
     arns = [task.arn for task in tasks if task.wanted is wanted]
     token = request.get("nextToken", "0")
@@ -89,13 +93,13 @@ def list_tasks(world: EcsWorld, request: Request) -> Answer:
 def describe_tasks(world: EcsWorld, request: Request) -> Answer:
     """DescribeTasks."""
     _at_most(request["tasks"], 100, "tasks")
-    found, failures = _found(world, request)
+    found, failures = _found(world.lagging(), request)
     return {"tasks": [task_document(service, task) for service, task in found], "failures": failures}
 
 
 def stop_task(world: EcsWorld, request: Request) -> Answer:
     """StopTask: the service replaces it."""
-    found, _ = _found(world, {**request, "tasks": [request["task"]]})
+    found, _ = _found(world.present(), {**request, "tasks": [request["task"]]})
     if not found:
         raise ApiError("InvalidParameterException", "The referenced task was not found.")
     service, task = found[0]
@@ -107,8 +111,10 @@ def stop_task(world: EcsWorld, request: Request) -> Answer:
 def get_task_protection(world: EcsWorld, request: Request) -> Answer:
     """GetTaskProtection."""
     _at_most(request.get("tasks", []), 100, "tasks")
-    found, failures = _found(world, request)
-    return {"protectedTasks": [_protection(world, task) for _, task in found], "failures": failures}
+    lags = any(each.spec.silence.protection_reads_lag for each in world.services.values())
+    view = world.lagging() if lags else world.present()
+    found, failures = _found(view, request)
+    return {"protectedTasks": [protection(view.at, task) for _, task in found], "failures": failures}
 
 
 def update_task_protection(world: EcsWorld, request: Request) -> Answer:
@@ -118,14 +124,16 @@ def update_task_protection(world: EcsWorld, request: Request) -> Answer:
     if not 1 <= minutes <= 2880:
         raise ApiError("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
     until = world.clock() + 60.0 * minutes if request["protectionEnabled"] else 0.0
-    found, failures = _found(world, request)
+    found, failures = _found(world.present(), request)
     protected = []
     for service, task in found:
         refusal = world.protect(service, task, until)
+        if refusal == LEFT_OUT:
+            continue
         if refusal:
             failures.append({"arn": task.arn, "reason": refusal})
         else:
-            protected.append(_protection(world, task))
+            protected.append(protection(world.clock(), task))
     world.advance()
     return {"protectedTasks": protected, "failures": failures}
 
@@ -133,9 +141,10 @@ def update_task_protection(world: EcsWorld, request: Request) -> Answer:
 def describe_task_definition(world: EcsWorld, request: Request) -> Answer:
     """DescribeTaskDefinition."""
     for service in world.services.values():
-        arn = service.task_definition_arn
-        if request["taskDefinition"] in {arn, arn.rsplit("/", 1)[1], service.spec.name}:
-            return {"taskDefinition": task_definition_document(service)}
+        for deployment in service.deployments:
+            arn = service.revision_arn(deployment)
+            if request["taskDefinition"] in {arn, arn.rsplit("/", 1)[1], service.spec.name}:
+                return {"taskDefinition": task_definition_document(service, deployment)}
     raise ApiError("ClientException", "Unable to describe task definition.")
 
 
@@ -152,8 +161,9 @@ OPERATIONS: dict[str, Callable[[EcsWorld, Request], Answer]] = {
 }
 
 
-def _protection(world: EcsWorld, task: Task) -> dict[str, Any]:
-    if task.protected_until <= world.clock():
+def protection(at: float, task: Task) -> dict[str, Any]:
+    """A task's protection as the API shows it."""
+    if task.protected_until <= at:
         return {"taskArn": task.arn, "protectionEnabled": False}
     return {
         "taskArn": task.arn,
@@ -162,13 +172,13 @@ def _protection(world: EcsWorld, task: Task) -> dict[str, Any]:
     }
 
 
-def _found(world: EcsWorld, request: Request) -> tuple[list[tuple[Service, Task]], list[dict[str, Any]]]:
-    cluster = _cluster(world, request)
+def _found(view: View, request: Request) -> tuple[list[tuple[Service, Task]], list[dict[str, Any]]]:
+    cluster = _cluster(view, request)
     tasks = {
         task.id: (service, task)
-        for service in _services_of(world, cluster)
+        for service in _services_of(view, cluster)
         for task in service.tasks.values()
-        if world.clock() - task.created_at >= service.spec.visible_after_seconds
+        if view.at - task.created_at >= service.spec.visible_after_seconds
     }
     names = request.get("tasks", list(tasks))
     found = [tasks[_last(name)] for name in names if _last(name) in tasks]
@@ -176,20 +186,20 @@ def _found(world: EcsWorld, request: Request) -> tuple[list[tuple[Service, Task]
     return found, failures
 
 
-def _services_of(world: EcsWorld, cluster: str) -> list[Service]:
-    return [service for (name, _), service in world.services.items() if name == cluster]
+def _services_of(view: View, cluster: str) -> list[Service]:
+    return [service for (name, _), service in view.services.items() if name == cluster]
 
 
-def _service(world: EcsWorld, request: Request, name: str) -> Service:
-    service = world.services.get((_cluster(world, request), _last(name)))
+def _service(view: View, request: Request, name: str) -> Service:
+    service = view.services.get((_cluster(view, request), _last(name)))
     if service is None:
         raise ApiError("ServiceNotFoundException", "Service not found.")
     return service
 
 
-def _cluster(world: EcsWorld, request: Request) -> str:
+def _cluster(view: View, request: Request) -> str:
     cluster = _last(request.get("cluster", "default"))
-    if not any(cluster == known for known, _ in world.services):
+    if not any(cluster == known for known, _ in view.services):
         raise ApiError("ClusterNotFoundException", "Cluster not found.")
     return cluster
 

@@ -15,12 +15,14 @@ def zone_for_launch(tasks: Sequence[Task], zones: Sequence[str]) -> str:
     return min(zones, key=lambda zone: held[zone])
 
 
-def victim(tasks: Sequence[Task], at: float, chance: Random, *, pending_first: bool) -> Task | None:
+def victim(
+    tasks: Sequence[Task], at: float, chance: Random, *, pending_first: bool, spares_protected: bool = True
+) -> Task | None:
     """Who leaves of the wanted tasks: never a protected one; None if all are protected.
 
     Chosen by chance among the unprotected of the fullest zone that has any.
     """
-    candidates = [task for task in tasks if task.protected_until <= at]
+    candidates = [task for task in tasks if task.protected_until <= at or not spares_protected]
     if pending_first:
         candidates = [task for task in candidates if task.status is not Status.RUNNING] or candidates
     if not candidates:
@@ -28,3 +30,9 @@ def victim(tasks: Sequence[Task], at: float, chance: Random, *, pending_first: b
     held = Counter(task.zone for task in tasks)
     fullest = max(held[task.zone] for task in candidates)
     return chance.choice([task for task in candidates if held[task.zone] == fullest])
+
+
+def imbalance(tasks: Sequence[Task], zones: Sequence[str]) -> int:
+    """How many more tasks the fullest zone has than the emptiest."""
+    held = Counter(task.zone for task in tasks)
+    return max(held[zone] for zone in zones) - min(held[zone] for zone in zones)

@@ -12,58 +12,30 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+
+from autoscaler.demo.ecs.model import Task
+from autoscaler.demo.ecs.workload import PretendProcess, Process
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 REAP_SECONDS = 5.0
 
 
-class Process(Protocol):
-    """What runs inside a task."""
-
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        ...
-
-    def terminate(self) -> None:
-        """Asks it to end (SIGTERM)."""
-        ...
-
-    def kill(self) -> None:
-        """Ends it and all it started (SIGKILL)."""
-        ...
-
-
-class PretendProcess:
-    """Runs until it is told to end, and then ends at once."""
-
-    def __init__(self) -> None:
-        self._code: int | None = None
-
-    def exit_code(self) -> int | None:
-        return self._code
-
-    def terminate(self) -> None:
-        self._code = 0
-
-    def kill(self) -> None:
-        self._code = 137
-
-
 class RealProcess:
     """A process with a session and a process group of its own."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], reaped: Callable[[int], None]) -> None:
         self.pid = popen.pid
         self._popen = popen
+        self._reaped = reaped
 
     def exit_code(self) -> int | None:
         code = self._popen.poll()
         if code is None:
             return None
         self._signal_group(signal.SIGKILL)  # a container ends with its first process
+        self._reaped(self.pid)
         return code if code >= 0 else 128 - code
 
     def terminate(self) -> None:
@@ -105,18 +77,14 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        process = self._running[popen.pid] = RealProcess(popen)
+        process = self._running[popen.pid] = RealProcess(popen, self._reaped)
         self._tell(guardian, f"+{popen.pid}")
         return process
 
-    def reaped(self, process: Process) -> None:
+    def _reaped(self, pid: int) -> None:
         """The process has ended: nobody needs to watch it any more."""
-        if (
-            isinstance(process, RealProcess)
-            and self._running.pop(process.pid, None) is not None
-            and self._guardian is not None
-        ):
-            self._tell(self._guardian, f"-{process.pid}")
+        if self._running.pop(pid, None) is not None and self._guardian is not None:
+            self._tell(self._guardian, f"-{pid}")
 
     def close(self) -> None:
         """Kills what still runs, and waits until it is gone."""
@@ -142,3 +110,32 @@ class Processes:
         with contextlib.suppress(BrokenPipeError):
             guardian.stdin.write(f"{line}\n".encode())
             guardian.stdin.flush()
+
+
+class TaskProcesses:
+    """Starts what a task's service says: a process, or nothing real.
+
+    `agent_url`: where a task finds the ECS agent's endpoint, followed by its id.
+    """
+
+    def __init__(self) -> None:
+        self.agent_url = ""
+        self._processes = Processes()
+
+    def start(self, task: Task) -> Process:
+        """The task's process.  Raises `OSError` if there is no such program."""
+        spec = task.spec
+        if spec.command is None:
+            return PretendProcess()
+        identity = {
+            "HOSTNAME": task.host_name,
+            "ECS_TASK_ID": task.id,
+            "ECS_TASK_ARN": task.arn,
+            "ECS_TASK_ADDRESS": task.address,
+            "ECS_AGENT_URI": f"{self.agent_url}/{task.id}",
+        }
+        return self._processes.start(spec.command, {**spec.environment, **identity}, spec.output)
+
+    def close(self) -> None:
+        """Kills what still runs, and waits until it is gone."""
+        self._processes.close()

@@ -2,62 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from socket import AF_INET, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
-from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoscaler.demo.ecs import neighbours, wire
+from autoscaler.demo.ecs import agent
+from autoscaler.demo.ecs.api import HANGING, WRITES, Answer, Call, EcsApi
 from autoscaler.demo.ecs.connections import Connections
-from autoscaler.demo.ecs.faults import Fault, Faults
-from autoscaler.demo.ecs.limits import ecs_limits
-from autoscaler.demo.ecs.model import ApiError, ServiceSpec
-from autoscaler.demo.ecs.operations import OPERATIONS
+from autoscaler.demo.ecs.model import Task
+from autoscaler.demo.ecs.processes import TaskProcesses
+from autoscaler.demo.ecs.spec import ServiceSpec
 from autoscaler.demo.ecs.world import EcsWorld
 
-WRITES = frozenset({"CreateService", "UpdateService", "StopTask", "UpdateTaskProtection"})
-CALLS_KEPT = 100_000
-UNDONE = frozenset({Fault.RESET_BEFORE, Fault.APPLY_LATE, Fault.HANG})
-UNANSWERED = frozenset({Fault.RESET_AFTER, Fault.HANG_AFTER})
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request that arrived, and what became of it."""
-
-    at: float
-    operation: str
-    request: dict[str, Any]
-    outcome: str
-    """`ok`, an error code, or the fault."""
+AGENT = "/agent"
+"""Where a task finds the ECS agent's endpoint, followed by its id."""
 
 
 class LoopbackEcs:
-    """The API and everything a test or a demonstration may do to it."""
+    """The API over HTTP, and everything a test or a demonstration may do to it."""
 
     def __init__(self, clock: Callable[[], float] = time.time, seed: int = 0) -> None:
-        self.world = EcsWorld(clock, seed)
-        self.faults = Faults()
-        self.scalable_targets = neighbours.ScalableTargets(self.world)
-        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        self.processes = TaskProcesses()
+        self.api = EcsApi(clock, seed, self.processes.start)
+        self.world = self.api.world
+        self.faults = self.api.faults
+        self.scalable_targets = self.api.scalable_targets
+        self.calls = self.api.calls
         """The latest calls, oldest first."""
-        self.limits = ecs_limits()
-        self.url = ""
-        """Where it listens, once it does."""
         self.connections = Connections()
+        self._url = ""
         self._closing = anyio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does."""
+        return self._url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self._url = url
+        self.processes.agent_url = f"{url}{AGENT}"
+
+    def agent_url(self, task: Task) -> str:
+        """A task's `ECS_AGENT_URI`."""
+        return f"{self.processes.agent_url}/{task.id}"
 
     @property
     def writes(self) -> list[Call]:
@@ -72,91 +69,31 @@ class LoopbackEcs:
         """Lets hanging calls go, and ends every task's process."""
         self._closing.set()
         self.world.close()
+        self.processes.close()
 
     async def answer(self, request: Request) -> Response:
-        """One HTTP request."""
-        self.world.advance()
+        """One call of AWS."""
         target = request.headers.get("x-amz-target")
         body = await request.body()
         if target is None:
-            return self._query(dict(parse_qsl(body.decode())))
-        operation = target.partition(".")[2]
-        fault = self.faults.take(operation)
-        parsed, outcome, response = self._handled(target, operation, body, fault)
-        self.calls.append(Call(self.world.clock(), operation, parsed, outcome))
-        if response is not None:
-            return response
-        if fault in {Fault.HANG, Fault.HANG_AFTER}:
+            return _response(self.api.query(dict(parse_qsl(body.decode()))))
+        answer = self.api.answer(target, body)
+        if isinstance(answer, Answer):
+            return _response(answer)
+        if answer in HANGING:
             await self._closing.wait()
         self.connections.reset(request)
         return Response(status_code=503)
 
-    def _handled(
-        self, target: str, operation: str, body: bytes, fault: Fault | None
-    ) -> tuple[dict[str, Any], str, Response | None]:
-        """The request, what became of it, and the response; None: there shall be none."""
-        request: dict[str, Any] = {}
-        try:
-            request = wire.decoded(target, body)
-            self._admit(operation, wire.iam_action(target), fault)
-            if fault is Fault.APPLY_LATE:
-                late_at = self.world.clock() + self.faults.late_seconds
-                self.world.at(late_at, lambda: self._late(operation, request))
-            if fault in UNDONE:
-                return request, str(fault), None
-            answer = wire.encoded(target, self._perform(operation, request))
-        except ApiError as error:
-            content = {"__type": error.code, "message": error.message}
-            response = Response(json.dumps(content), error.status, media_type=wire.CONTENT_TYPE)
-            return request, error.code, response
-        if fault in UNANSWERED:
-            return request, str(fault), None
-        return request, str(fault or "ok"), _json(self.faults.altered(operation, answer), fault)
-
-    def _perform(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if operation == "DescribeScalableTargets":
-            return self.scalable_targets.describe(request)
-        if operation not in OPERATIONS:
-            raise ApiError("UnknownOperationException", f"{operation} is not part of the loopback ECS")
-        return OPERATIONS[operation](self.world, request)
-
-    def _late(self, operation: str, request: dict[str, Any]) -> None:
-        service = self.world.service(request["service"], request["cluster"])
-        assert operation == "UpdateService", "only the size can be set late"
-        self.world.set_desired(service, request["desiredCount"])
-
-    def _admit(self, operation: str, action: str, fault: Fault | None) -> None:
-        self._permit(action)
-        limit = self.limits.get(operation)
-        if fault is Fault.THROTTLE or (limit is not None and not limit.take(self.world.clock())):
-            raise ApiError("ThrottlingException", "Rate exceeded")
-        if fault is Fault.SERVER_ERROR:
-            raise ApiError("ServerException", "Service Unavailable. Please try again later.", 500)
-
-    def _permit(self, action: str) -> None:
-        if action in self.faults.denied:
-            message = f"User: {neighbours.CALLER} is not authorized to perform: {action}"
-            raise ApiError("AccessDeniedException", message)
-
-    def _query(self, form: dict[str, str]) -> Response:
-        """STS and IAM speak the query protocol."""
-        name = form.get("Action", "")
-        action = f"sts:{name}" if name == "GetCallerIdentity" else f"iam:{name}"
-        try:
-            self._permit(action)
-            text = neighbours.answered(form, self.faults)
-        except ApiError as error:
-            return Response(neighbours.query_error(error), error.status, media_type="text/xml")
-        return Response(text, media_type="text/xml")
+    async def agent_reply(self, request: Request) -> Response:
+        """One call of the ECS agent's endpoint, from inside a task."""
+        body = await request.body()
+        status, document = agent.reply(self.world, request.path_params["task"], request.method, body)
+        return JSONResponse(document, status)
 
 
-def _json(answer: Any, fault: Fault | None) -> Response:
-    body = json.dumps(answer).encode()
-    if fault is Fault.TRUNCATED:
-        body = body[: len(body) // 2]
-    elif fault is Fault.EMPTY:
-        body = b""
-    return Response(body, media_type=wire.CONTENT_TYPE)
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type=answer.media_type)
 
 
 class _Server(uvicorn.Server):
@@ -236,7 +173,12 @@ async def running_ecs(
 
 def _configured(ecs: LoopbackEcs) -> uvicorn.Config:
     return uvicorn.Config(
-        Starlette(routes=[Route("/", ecs.answer, methods=["POST"])]),
+        Starlette(
+            routes=[
+                Route("/", ecs.answer, methods=["POST"]),
+                Route(f"{AGENT}/{{task}}{agent.PATH}", ecs.agent_reply, methods=["GET", "PUT"]),
+            ]
+        ),
         http=ecs.connections.protocol(),
         lifespan="off",
         log_config=None,

@@ -83,6 +83,15 @@ def _rollout(deployments: Sequence[Document]) -> Rollout:
     return Rollout.IN_PROGRESS
 
 
+def older_deployments(document: Document) -> frozenset[str]:
+    """Ids of the deployments that another one is about to replace; none while there is only one.
+
+    Named one by one: a worker of a deployment that this reading does not show yet is no old one.
+    """
+    ids = {each.get("id") for each in documents(document, "deployments") if each.get("status") != "PRIMARY"}
+    return frozenset(each for each in ids if isinstance(each, str))
+
+
 def worker_state(task: Document) -> WorkerState:
     """Where a task is in its life."""
     status = text(task, "lastStatus")

@@ -7,11 +7,19 @@ from dataclasses import replace
 
 import structlog
 
-from autoscaler.fleets.ecs.answers import capacity_of, count, document_in, service_in, suitable
+from autoscaler.fleets.ecs.answers import (
+    capacity_of,
+    count,
+    document_in,
+    older_deployments,
+    service_in,
+    suitable,
+)
 from autoscaler.fleets.ecs.calls import Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
 from autoscaler.fleets.ecs.contest import Contest
 from autoscaler.fleets.ecs.protection import protect, release
+from autoscaler.fleets.ecs.sizes import Sizes
 from autoscaler.fleets.ecs.workers import workers_of
 from autoscaler.ports import FleetError
 from policies.model import Applied, Capacity, Decision, LastWrite, Refused, Unknown, Workers
@@ -47,8 +55,7 @@ class EcsFleet:
         self._protection_minutes = protection_minutes
         self._contest = Contest(clients, cluster, service, contest_seconds)
         self._listed_at = float("-inf")
-        self._desired: int | None = None
-        """The size last read or written; None: in doubt."""
+        self._sizes = Sizes()
 
     async def capacity(self, *, list_workers: bool) -> Capacity:
         """What the service is now.  Raises `FleetError` if its size is missing or makes no sense.
@@ -62,18 +69,19 @@ class EcsFleet:
         if isinstance(answer, Failure):
             raise FleetError(f"ECS service {self.cluster}/{self.service}: {answer.why}")
         where = (self.cluster, self.service)
-        capacity = capacity_of(suitable(service_in(answer, *where), *where))
+        document = suitable(service_in(answer, *where), *where)
+        capacity = capacity_of(document)
         at = self._clock()
         contested_by = await self._contest.contender(at)
         workers = None
         if list_workers or at - self._listed_at >= self._check_seconds:
-            workers = await self._workers(at)
-        self._desired = capacity.desired
+            workers = await self._workers(at, older_deployments(document))
+        self._sizes.note(at, capacity.desired)
         return replace(capacity, workers=workers, contested_by=contested_by)
 
-    async def _workers(self, at: float) -> Workers | None:
+    async def _workers(self, at: float, older: frozenset[str]) -> Workers | None:
         try:
-            workers = await workers_of(self._clients, self.cluster, self.service)
+            workers = await workers_of(self._clients, self.cluster, self.service, older)
         except FleetError as error:
             log.warning("workers_unlisted", cluster=self.cluster, service=self.service, why=str(error))
             return None
@@ -98,7 +106,7 @@ class EcsFleet:
         log.warning("protection_failed", cluster=self.cluster, service=self.service, why=problem.why)
         if desired is None:
             return (Refused if problem.definite else Unknown)(None, problem.why)
-        if self._desired is None or desired < self._desired:
+        if self._sizes.may_shrink(desired):
             return Refused(desired, f"not lowered: {problem.why}")
         return await self._resize(desired)
 
@@ -108,7 +116,7 @@ class EcsFleet:
         return problem or await release(clients, cluster, decision.released)
 
     async def _resize(self, desired: int) -> LastWrite:
-        self._desired = None
+        self._sizes.note(self._clock(), desired)
         answer = await called(
             "ecs:UpdateService",
             self._clients.writer.update_service(
@@ -123,5 +131,4 @@ class EcsFleet:
             return Unknown(desired, f"UpdateService: {error}")
         if confirmed != desired:
             return Unknown(desired, f"UpdateService: asked for {desired}, the answer says {confirmed}")
-        self._desired = desired
         return Applied(desired)

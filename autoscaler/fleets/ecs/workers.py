@@ -32,9 +32,12 @@ MOST_PAGES = 60
 log = structlog.get_logger()
 
 
-async def workers_of(clients: EcsClients, cluster: str, service: str) -> Workers:
+async def workers_of(
+    clients: EcsClients, cluster: str, service: str, older_deployments: frozenset[str] = frozenset()
+) -> Workers:
     """The workers that ECS wants to run, without those that are leaving.
 
+    Those that one of the `older_deployments` started are outdated.
     A worker that is listed but cannot be described yet counts as pending with its protection unknown;
     so does a protection that cannot be read.  Raises `FleetError`.
     """
@@ -66,7 +69,7 @@ async def workers_of(clients: EcsClients, cluster: str, service: str) -> Workers
             group.start_soon(read_protection, arns[start : start + PAGE])
     if problems:
         raise FleetError(f"ECS service {cluster}/{service}: {problems[0]}")
-    return _columns(arns, described, protections)
+    return _columns(arns, described, protections, older_deployments)
 
 
 def _tasks(answer: Mapping[str, Any] | Failure, name: str) -> list[Document]:
@@ -94,7 +97,10 @@ async def _listed(clients: EcsClients, cluster: str, service: str) -> list[str]:
 
 
 def _columns(
-    arns: Sequence[str], described: Mapping[str, Document], protections: Mapping[str, Document]
+    arns: Sequence[str],
+    described: Mapping[str, Document],
+    protections: Mapping[str, Document],
+    older_deployments: frozenset[str],
 ) -> Workers:
     rows = [
         (arn, described.get(arn, {"taskArn": arn, "lastStatus": "PENDING"}), protections.get(arn))
@@ -111,4 +117,5 @@ def _columns(
         busy_slots=unknown,
         consuming=unknown.copy(),
         protected_until=np.array([protected_until(each) for _, _, each in staying], dtype=np.float64),
+        outdated=frozenset(arn for arn, task, _ in staying if task.get("startedBy") in older_deployments),
     )
