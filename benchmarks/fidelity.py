@@ -181,22 +181,32 @@ def _error(measured: dict[str, float], predicted: dict[str, float], name: str) -
 
 
 def study(directory: Path, play: Play, seeds: int) -> tuple[list[Prediction], list[str]]:
-    """All pairs of a directory, and what cannot be predicted.  Raises `RunError` for a run that is no run."""
-    runs = [read_run(directory, name) for name in names_in(directory)]
-    predictions, problems = [], []
+    """All pairs of a directory, and what cannot be predicted.  Raises `RunError` if there is no run."""
+    runs, predictions, problems = [], [], []
+    for name in names_in(directory):
+        try:
+            runs.append(read_run(directory, name))
+        except RunError as error:
+            problems.append(str(error))
     for target in runs:
         try:
             fleet = fleet_of(directory, target)
             predictions += [predict(source, target, fleet, play, seeds=seeds) for source in runs]
         except RunError as error:
-            problems.append(str(error))
+            problems.append(f"{target.name}: {error}")
     return sorted(predictions, key=lambda each: (each.source, each.target)), problems
+
+
+def _at_least_one(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1, got {text!r}")
+    return int(text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=_at_least_one, default=SEEDS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
@@ -206,7 +216,7 @@ def main() -> int:
     if options.json:
         print(json.dumps([asdict(each) for each in predictions], indent=2))
     elif predictions:
-        Console(width=180, highlight=False).print(table_of(predictions))
+        Console(width=200, highlight=False).print(table_of(predictions))
     for problem in problems:
         print(f"fidelity: {problem}", file=sys.stderr)
     if problems:

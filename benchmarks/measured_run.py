@@ -11,7 +11,7 @@ import csv
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +124,12 @@ def _parents(path: Path) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def instant(text: str) -> float:
-    """Unix seconds of an ISO time."""
+    """Unix seconds of an ISO time; without an offset it is in UTC.  Raises `RunError`."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise RunError(f"expected a time such as 2026-11-20 10:43:37+00:00, got {text!r}") from None
-    if at.tzinfo is None:
-        raise RunError(f"expected a time with its offset from UTC, got {text!r}")
-    return at.timestamp()
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _try(row: dict[str, str], zero: float) -> Try:

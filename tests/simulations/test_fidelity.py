@@ -101,6 +101,7 @@ def test_a_prediction_that_is_off_is_said_so():
     [
         ("csv", "worker,ready_at,stopped_at\na,,\nb,200,500\n"),
         ("csv", f"hostname,online_at,sigterm_at\na,,\nb,{text(200)},{text(500)}\n"),
+        ("csv", "node,launched,ready,ended\na,,,\nb,100,2024-01-01 10:03:20,2024-01-01T10:08:20Z\n"),
         ("json", json.dumps([{"up": None}, {"ready": 200, "drain_at": 500}])),
         ("json", json.dumps({"workers": [{"up": None}, {"up": ZERO + 200, "end": ZERO + 500}]})),
         ("json", json.dumps({"a": [[-1e9, None]], "b": [[200, 500]]})),
@@ -142,7 +143,6 @@ def test_a_timetable_of_sizes(tmp_path):
         ("", "names no worker"),
         ("colour,size_of\nred,big\n", "expected a worker's start and stop, got the columns colour, sizeof"),
         ("worker,ready_at\na,noon\n", "expected a time such as"),
-        ("worker,ready_at\na,2024-01-01 10:00:00\n", "offset from UTC"),
         ("time,workers\n0,many\n", "invalid literal"),
     ],
 )
@@ -191,6 +191,10 @@ def test_a_run_whose_workers_are_unknown_keeps_no_other_from_being_predicted(tmp
     assert [(each.source, each.target) for each in predictions] == [("3w", "3w"), ("nightly", "3w")]
     assert len(problems) == 1
     assert "who worked in run 'nightly'?" in problems[0]
+    (tmp_path / "edges-nightly.json").write_bytes(b"\xff\xfe")
+    predictions, problems = study(tmp_path, play, seeds=1)
+    assert [(each.source, each.target) for each in predictions] == [("3w", "3w")]
+    assert problems == [f"{tmp_path / 'edges-nightly.json'}: is no UTF-8 text"]
 
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="the measured runs of ../shared are not here")
