@@ -128,11 +128,7 @@ def _run(options: Options, controller: Controller | None) -> None:
     price, controller = parse(options.price), controller or controller_of(options)
     slo = None if options.slo is None else parse_slo(options.slo)
     scene = scene_of(options.wanted)
-    trace = read_trace(options.trace)
-    if options.queue is not None:
-        trace = trace.of_queue(options.queue)
-    elif options.queues:
-        trace = of_queues(trace, options.queues)
+    trace = trace_of_interest(options)
     if options.by is not None:
         groups_of(trace, options.by)
     outputs = outputs_of(options)
@@ -172,6 +168,14 @@ def _run(options: Options, controller: Controller | None) -> None:
         console.print(checked)
     for kind in kinds_of(trace, options.by):
         console.print(waits_table(kind, waits_of([result], kind, slo)))
+
+
+def trace_of_interest(options: Options) -> Trace:
+    """The trace, or those of its queues that are asked for.  Raises `TraceError`."""
+    trace = read_trace(options.trace)
+    if options.queue is not None:
+        return trace.of_queue(options.queue)
+    return of_queues(trace, options.queues) if options.queues else trace
 
 
 def told_seed(options: Options) -> int:

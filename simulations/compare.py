@@ -152,15 +152,16 @@ def _print(rows: list[Row], study: Study, candidates: Sequence[Candidate], confi
 
 
 def _cell(row: Row, name: str) -> str:
-    mean = _number(row.means[name])
+    mean = number(row.means[name])
     if not row.differences:
         return mean
     difference = row.differences[name]
-    spread = "" if difference.half_width is None else f" ± {_number(difference.half_width)}"
+    spread = "" if difference.half_width is None else f" ± {number(difference.half_width)}"
     mark = "*" if difference.certain else ""
     sign = "+" if difference.mean >= 0 else "-"
-    return f"{mean}\n({sign}{_number(abs(difference.mean))}{spread}){mark}"
+    return f"{mean}\n({sign}{number(abs(difference.mean))}{spread}){mark}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """For a table: two decimals while they matter."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}" if value != int(value) else f"{value:g}"

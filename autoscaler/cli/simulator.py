@@ -22,6 +22,7 @@ from autoscaler.cli.common import (
 )
 from autoscaler.cli.planning import (
     AirflowOption,
+    ConfidenceOption,
     LaunchOption,
     RetryOption,
     SpreadOption,
@@ -108,6 +109,10 @@ def simulate(
         int | None, typer.Option(help="Of everything random; drawn and printed if not given.")
     ] = None,
     queue: Annotated[str | None, typer.Option(help="Only the tasks of this queue.")] = None,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Replications; 2 or more give each figure's mean and its confidence.")
+    ] = 1,
+    confidence: ConfidenceOption = 0.95,
     world: WorldOption = None,
     airflow: AirflowOption = None,
     launch: LaunchOption = None,
@@ -150,7 +155,7 @@ def simulate(
     Example: autoscaler simulate trace.parquet --config autoscaler.toml --report out.html
     """
     needs("simulate", "polars")
-    from simulations.command import Options, run_command
+    from simulations.command import Options
 
     find_policies_here()
     options = Options(
@@ -179,14 +184,27 @@ def simulate(
         as_json=as_json,
     )
     if config is None:
-        raise typer.Exit(run_command(options))
+        raise typer.Exit(_played(options, runs, confidence))
     settings = load_settings(config)
     if target is None and len(settings.targets) > 1:
+        if runs > 1:
+            fail("runs: the configuration has several targets; choose one with --target", EXIT_USAGE)
         raise typer.Exit(_all_together(options, settings))
     name = target or next(iter(settings.targets))
     if name not in settings.targets:
         fail(f"{config}: there is no target {name!r}; it has {', '.join(settings.targets)}", EXIT_USAGE)
-    raise typer.Exit(run_command(*_as_configured(options, settings, name)))
+    same, controller = _as_configured(options, settings, name)
+    raise typer.Exit(_played(same, runs, confidence, controller))
+
+
+def _played(options: Options, runs: int, confidence: float, controller: Controller | None = None) -> int:
+    if runs > 1:
+        from simulations.replications import run_replications
+
+        return run_replications(options, runs, confidence, controller)
+    from simulations.command import run_command
+
+    return run_command(options, controller)
 
 
 def _all_together(options: Options, settings: Settings) -> int:
