@@ -22,6 +22,7 @@ MOST_COLUMNS = 15_000
 """The same of a program with excuses, whose columns are much harder."""
 SOLVER_TOLERANCE = 1e-6
 """The program's optimum is taken down by this share: HiGHS may break each row by 1e-7."""
+LITTLE = 0.01
 IDLE_LAUNCHES = (0.0, 1.0, 2.0, 4.0)
 """Idle times tried for the schedule, in launches: one launch is where keeping a worker costs what a new
 one does; longer ones pay where a worker has many slots."""
@@ -106,6 +107,12 @@ def lower_bound(
             seconds, launches, method, used_bins = cost, launched, "linear program", load.bin_seconds
     seconds = max(0.0, seconds - tail * ready_at_start)
     remarks = _remarks(trace, service, excused_share)
+    full = float((trace.duration_seconds * trace.slots).sum()) / service.slots_per_worker
+    if excused_share and seconds <= full * (1 + LITTLE):
+        remarks = (
+            *remarks,
+            "with so many excused the lower bound is hardly more than the work on full workers",
+        )
     if bin_seconds is None and used_bins > BIN_SECONDS:
         remarks = (*remarks, f"a long trace: the lower bound looks at means over {used_bins:g} s")
     return Bound(seconds / HOUR, launches, max_wait_seconds, excused_share, method, used_bins, remarks)

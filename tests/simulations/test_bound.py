@@ -326,3 +326,5 @@ def test_a_bound_says_what_it_does_not_see():
     assert "2 queues share workers" in words
     assert "may hold up all tasks connected" in words
     assert lower_bound(tasks((0, 60)), service(2), 60.0).remarks == ()
+    steady = tasks(*((60 * at, 60) for at in range(200)))
+    assert "hardly more than the work" in " ".join(lower_bound(steady, service(1), 60.0, 0.1).remarks)
