@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit docs lock clean
+.PHONY: setup demo test lint types contracts unit proof docs lock clean
 
 setup: .venv/.ready
 
@@ -39,6 +39,9 @@ unit: setup
 	$(BIN)/pytest -n 2 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 --include='policies/*,autoscaler/core/*'
+
+proof: setup
+	$(BIN)/pytest -n 2 -m deep
 
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from autoscaler.reference import refreshed; \
