@@ -141,8 +141,7 @@ BAD = [
         + TARGET
         + "sources = ['statsd']\nremoval = {mode = 'gather'}\n",
         {},
-        "autoscaler.toml: targets.default.removal.mode gather needs airflow.database_url (or _file, or "
-        "_secret) too",
+        "autoscaler.toml: targets.default.removal.mode gather needs airflow.database_url (or _file, or _secret) too",
     ),
     (
         "celery = {broker_url = 'redis://:secret@h', broker_url_file = 'f'}\n" + DATABASE + TARGET,
