@@ -15,6 +15,8 @@ from typing import Final
 from simulations.quantiles import NONE, Quantiles, chance, constant
 from simulations.trace import quantised
 
+MOST: Final = 1_000_000_000
+"""A larger limit limits nothing."""
 Limit = int | Mapping[str, int] | None
 """A number for all, numbers by name (others are not limited), or no limit."""
 
@@ -144,6 +146,8 @@ def _seconds(name: str, value: float) -> float:
 def _check(name: str, value: int | None, least: int) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
         raise ValueError(f"{name}: expected a whole number, at least {least}, got {value!r}")
+    if value is not None and value > MOST:
+        raise ValueError(f"{name}: expected at most {MOST}, got {value}; leave it out for no limit")
 
 
 PLAIN: Final = Airflow()

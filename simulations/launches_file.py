@@ -55,7 +55,7 @@ def _delays(path: Path, header: list[str], rows: Sequence[list[str]], first: int
     elif {"createdAt", "startedAt"} <= set(header):
         places = [header.index("createdAt"), header.index("startedAt")]
     else:
-        raise ValueError(f"{path}: expected {EXPECTED}, got {', '.join(header)}")
+        raise ValueError(f"{path}: expected {EXPECTED}, got {', '.join(header)[:80]}")
     delays = []
     for number, row in enumerate(rows, first):
         cells = [row[place].strip() if place < len(row) else "" for place in places]

@@ -8,11 +8,13 @@ from math import inf, isfinite
 import numpy as np
 
 from simulations.quantiles import Quantiles
-from simulations.trace import quantised
+from simulations.trace import LONGEST_SECONDS, quantised
 
 IMAGE_PULL_STARTS_SECONDS = 15.0
 """From the order to the start of the image pull, where Fargate's bill begins: an assumption of ours for
 the attachment of the network interface; a described task's `pullStartedAt - createdAt` says the truth."""
+MOST_LOSSES_PER_HOUR = 1000.0
+"""A worker that lives for less than some seconds does nothing else than come and go."""
 SPOT_NOTICE_SECONDS = 120.0
 """Between a Spot worker's notice, which comes as SIGTERM, and its end."""
 
@@ -20,6 +22,8 @@ SPOT_NOTICE_SECONDS = 120.0
 def _check(name: str, value: float) -> None:
     if not (isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be 0 or more, got {value:g}")
+    if value > LONGEST_SECONDS:
+        raise ValueError(f"{name} must be at most {LONGEST_SECONDS:g}, got {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,11 @@ class ServiceModel:
             object.__setattr__(self, name, quantised(value))
         for name in ("reclaims_per_hour", "retirements_per_hour"):
             _check(name.replace("_", " "), getattr(self, name))
+            if getattr(self, name) > MOST_LOSSES_PER_HOUR:
+                most = f"at most {MOST_LOSSES_PER_HOUR:g} of a worker"
+                raise ValueError(f"{name.replace('_', ' ')} must be {most}, got {getattr(self, name):g}")
+        if self.never_start_share and self.give_up_seconds < 1:
+            raise ValueError(f"give up seconds must be at least 1, got {self.give_up_seconds:g}")
         if not 0 <= self.never_start_share < 1:
             raise ValueError(
                 f"never start share must be at least 0 and less than 1, got {self.never_start_share:g}"

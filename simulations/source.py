@@ -10,7 +10,7 @@ import numpy as np
 
 from policies.model import Demand, Unavailable
 from simulations.quantiles import NONE, Quantiles
-from simulations.trace import quantised
+from simulations.trace import LONGEST_SECONDS, quantised
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class SourceModel:
     """Share of looks that fail."""
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.period_seconds) and self.period_seconds >= 0):
-            raise ValueError(f"source: period seconds must be 0 or more, got {self.period_seconds:g}")
+        if not (self.period_seconds == 0 or 1 <= self.period_seconds <= LONGEST_SECONDS):
+            raise ValueError(f"source: period seconds must be 0, or 1 or more, got {self.period_seconds:g}")
         object.__setattr__(self, "period_seconds", quantised(self.period_seconds))
         if self.lag.seconds[-1] > 0 and not self.period_seconds:
             raise ValueError("source: a lag needs a period, at which readings are taken")

@@ -77,6 +77,7 @@ def test_a_table_changes_a_version():
         ({"max_active_runs": {"etl": 0}}, "max_active_runs.etl: expected a whole number, at least 1, got 0"),
         ({"max_active_tasks": 0}, "max_active_tasks: expected a whole number, at least 1, got 0"),
         ({"parallelism": "many"}, "parallelism: expected a number, got 'many'"),
+        ({"parallelism": 10**20}, "parallelism: expected at most 1000000000, got 1000000"),
         ({"parallelism": 2.5}, "parallelism: expected a whole number, at least 1, got 2.5"),
         ({"queued_timeout_seconds": 0}, "queued_timeout_seconds: expected more than 0 seconds"),
         ({"retry_delay_seconds": float("nan")}, "retry_delay_seconds: expected 0 to 1e6 seconds, got nan"),
