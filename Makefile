@@ -17,7 +17,7 @@ setup: .venv/.ready
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
 	fi
-	@$(BIN)/python -m compileall -q autoscaler policies simulations
+	@$(BIN)/python -m compileall -q -j 0 autoscaler policies simulations .venv/lib
 	@touch $@
 
 demo: setup
