@@ -92,7 +92,7 @@ def _connected(address: str, patience_seconds: float) -> Iterator[_Cluster]:
     try:
         yield _Cluster(client, address, patience_seconds)
     finally:
-        client.close(timeout=PATIENCE_SECONDS)
+        client.close(timeout=LOOK_SECONDS if client.status != "running" else PATIENCE_SECONDS)
 
 
 def _check_reachable(address: str, patience_seconds: float) -> None:
@@ -145,8 +145,9 @@ class _Cluster:
         except _OtherVersionsError as error:
             raise ClusterError(f"dask: {error}; install the same on both sides") from None
         finally:
-            with suppress(OSError, TimeoutError):
-                self.client.unregister_worker_plugin(name)
+            if self.client.status == "running":
+                with suppress(OSError, TimeoutError):
+                    self.client.unregister_worker_plugin(name)
 
     def spread(
         self, name: str, work: Callable[[Trace, Call], Answer], calls: Sequence[Call]

@@ -57,15 +57,11 @@ def _process(log, *words, path=()):
         end(process)
 
 
-def end(process, number=signal.SIGTERM):
-    """With all its children."""
+def end(process):
+    """At once, with all its children: a worker that is asked would end its work first."""
     if process.poll() is None:
-        os.killpg(process.pid, number)
-        try:
-            process.wait(DEADLINE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def until(true, process=None):

@@ -188,12 +188,12 @@ def test_a_cluster_from_its_first_worker_to_its_end(tmp_path):
             begun = tmp_path / "begun"
             answers = across_cluster(bursts(1), _waiting, [begun], at, patience_seconds=0.2)
             with pytest.raises(CoresError, match=f"all workers of {at} went away"):
-                _while(answers, begun, lambda: end(only, signal.SIGKILL))
+                _while(answers, begun, lambda: end(only))
         with workers(tmp_path, at):
             begun = tmp_path / "again"
             answers = across_cluster(bursts(1), _waiting, [begun], at)
             with pytest.raises(CoresError, match=f"the scheduler at {at} went away"):
-                _while(answers, begun, lambda: end(process, signal.SIGKILL))
+                _while(answers, begun, lambda: end(process))
 
 
 def _while(answers, begun, happens):
