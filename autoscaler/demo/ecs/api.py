@@ -14,7 +14,7 @@ from autoscaler.demo.ecs.faults import Fault, Faults
 from autoscaler.demo.ecs.life import StartProcess, pretended
 from autoscaler.demo.ecs.limits import ecs_limits
 from autoscaler.demo.ecs.model import ApiError
-from autoscaler.demo.ecs.operations import OPERATIONS
+from autoscaler.demo.ecs.operations import OPERATIONS, promised
 from autoscaler.demo.ecs.world import EcsWorld
 
 WRITES = frozenset({"CreateService", "UpdateService", "StopTask", "UpdateTaskProtection"})
@@ -104,17 +104,12 @@ class EcsApi:
 
     def _perform(self, operation: str, request: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
         if fault is Fault.ANSWERED_LATE:
-            return self._promised(request)
+            return promised(self.world, operation, request)
         if operation == "DescribeScalableTargets":
             return self.scalable_targets.describe(request)
         if operation not in OPERATIONS:
             raise ApiError("UnknownOperationException", f"{operation} is not part of the loopback ECS")
         return OPERATIONS[operation](self.world, request)
-
-    def _promised(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What UpdateService would answer if it had been done."""
-        service = {**OPERATIONS["UpdateService"](self.world, _without_size(request))["service"]}
-        return {"service": {**service, "desiredCount": request["desiredCount"]}}
 
     def _late(self, operation: str, request: dict[str, Any]) -> None:
         with contextlib.suppress(ApiError):  # nobody is left to be told
@@ -135,10 +130,6 @@ class EcsApi:
         if action in self.faults.denied:
             message = f"User: {neighbours.CALLER} is not authorized to perform: {action}"
             raise ApiError("AccessDeniedException", message)
-
-
-def _without_size(request: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if name != "desiredCount"}
 
 
 def _json(answer: Any, fault: Fault | None) -> Answer:

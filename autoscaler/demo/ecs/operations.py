@@ -7,6 +7,7 @@ checked here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoscaler.demo.ecs.documents import (
@@ -120,10 +121,7 @@ def get_task_protection(world: EcsWorld, request: Request) -> Answer:
 def update_task_protection(world: EcsWorld, request: Request) -> Answer:
     """UpdateTaskProtection: a partial success is a success with failures in it."""
     _at_most(request["tasks"], 10, "tasks")
-    minutes = request.get("expiresInMinutes", DEFAULT_PROTECTION_MINUTES)
-    if not 1 <= minutes <= 2880:
-        raise ApiError("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
-    until = world.clock() + 60.0 * minutes if request["protectionEnabled"] else 0.0
+    until = _protection_end(world, request)
     found, failures = _found(world.present(), request)
     protected = []
     for service, task in found:
@@ -161,6 +159,17 @@ OPERATIONS: dict[str, Callable[[EcsWorld, Request], Answer]] = {
 }
 
 
+def promised(world: EcsWorld, operation: str, request: Request) -> Answer:
+    """What a write that is not done yet answers as if it were: a size, or protections."""
+    if operation == "UpdateService":
+        service = _service(world.present(), request, request["service"])
+        return {"service": {**service_document(service), "desiredCount": request["desiredCount"]}}
+    until = _protection_end(world, request)
+    found, failures = _found(world.present(), request)
+    shown = [protection(world.clock(), replace(task, protected_until=until)) for _, task in found]
+    return {"protectedTasks": shown, "failures": failures}
+
+
 def protection(at: float, task: Task) -> dict[str, Any]:
     """A task's protection as the API shows it."""
     if task.protected_until <= at:
@@ -170,6 +179,13 @@ def protection(at: float, task: Task) -> dict[str, Any]:
         "protectionEnabled": True,
         "expirationDate": instant(task.protected_until),
     }
+
+
+def _protection_end(world: EcsWorld, request: Request) -> float:
+    minutes = request.get("expiresInMinutes", DEFAULT_PROTECTION_MINUTES)
+    if not 1 <= minutes <= 2880:
+        raise ApiError("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
+    return world.clock() + 60.0 * minutes if request["protectionEnabled"] else 0.0
 
 
 def _found(view: View, request: Request) -> tuple[list[tuple[Service, Task]], list[dict[str, Any]]]:

@@ -19,6 +19,8 @@ class Silence:
     """Whether GetTaskProtection lags as the other readings do."""
     rebalancing_spares_protected: bool = True
     """Whether zone rebalancing leaves protected tasks alone."""
+    spot_notice_is_sigterm: bool = True
+    """Whether SIGTERM comes with Spot's two minutes of notice, and not at their end."""
     rollback_reuses_deployment: bool = True
     """Whether the deployment that is rolled back to is the old one, and not a new one like it."""
 

@@ -25,6 +25,7 @@ from autoscaler.demo.ecs.past import Past, View
 from autoscaler.demo.ecs.scheduler import Scheduler
 from autoscaler.demo.ecs.spec import ServiceSpec
 
+SPOT_NOTICE_SECONDS = 120.0
 LEFT_OUT = "LEFT_OUT"
 """No reason of AWS's: the task is neither among the protected ones nor among the failures."""
 
@@ -124,11 +125,9 @@ class EcsWorld:
         """StopTask: a task that the service still wants is replaced."""
         self._life.stop(task, BY_USER, reason)
 
-    def reclaim(self, task: Task, notice_seconds: float = 0.0) -> None:
-        """Spot takes the task's capacity back, protected or not.
-
-        The notice is SIGTERM itself; `notice_seconds` puts it after the two minutes of the event instead.
-        """
+    def reclaim(self, task: Task) -> None:
+        """Spot takes the task's capacity back, protected or not, with a notice of two minutes."""
+        notice_seconds = 0.0 if task.spec.silence.spot_notice_is_sigterm else SPOT_NOTICE_SECONDS
         self._life.stop(task, BY_SPOT, "Your Spot Task was interrupted.", notice_seconds)
         self.advance()
 
