@@ -170,7 +170,7 @@ def _service(place: str, table: Mapping[str, Any], wanted: Wanted, *, plain: boo
     if "launches_per_minute" in table:
         changes["launches"] = _pace(place, "launches_per_minute", table, service.launches, 60.0)
     changes["account"] = _account(place, table, service.account)
-    return _within(place, lambda: replace(service, **changes))
+    return _within(f"{place[:-1]}: ", lambda: replace(service, **changes))
 
 
 def _account(place: str, table: Mapping[str, Any], usual: AccountModel) -> AccountModel:
@@ -219,7 +219,7 @@ def _source(place: str, table: Mapping[str, Any]) -> SourceModel:
     else:
         delay = _within(f"{place}lag_seconds: ", lambda: constant(_number(place, "lag_seconds", table)))
     period, loss = (_number(place, key, table) if key in table else 0.0 for key in ("period_seconds", "loss"))
-    return _within(place, lambda: SourceModel(period, delay, loss))
+    return _within(place.removesuffix("source."), lambda: SourceModel(period, delay, loss))
 
 
 def _seconds(place: str, values: list[Any]) -> Quantiles:
