@@ -107,6 +107,17 @@ def test_a_circuit_breaker_gives_up(world, clock):
     assert sizes(service) == {"3": 5}
 
 
+def test_once_one_has_run_failures_do_not_count(world, clock):
+    """What breaks later is no failed deployment: the new ones are started again and again."""
+    service = begun(world, clock, desired=2, circuit_breaker=True)
+    moved(world, clock, minutes=2)
+    service.primary.broken = True
+    world.set_desired(service, 12)
+    moved(world, clock, minutes=10)
+    assert (service.primary.failed_tasks, service.primary.state) == (0, RolloutState.COMPLETED)
+    assert service.count(Status.RUNNING) == 2
+
+
 @pytest.mark.parametrize("reuses", [True, False])
 def test_a_circuit_breaker_rolls_back(world, clock, reuses):
     """To the deployment before: the same one, or one like it; AWS does not say which."""

@@ -106,9 +106,10 @@ class TaskLife:
             self._failed(task, f"CannotStartContainerError: {error}")
             return
         task.status, task.started_at = Status.RUNNING, self._agenda.now
+        task.deployment.has_run, task.deployment.failed_tasks = True, 0
 
     def _failed(self, task: Task, why: str) -> None:
-        task.deployment.failed_tasks += 1
+        task.deployment.failed_tasks += not task.deployment.has_run
         self.stop(task, COULD_NOT_START, why)
 
     def _terminate(self, task: Task) -> None:

@@ -57,6 +57,8 @@ class Deployment:
     broken: bool = False
     """Its tasks fail to start."""
     failed_tasks: int = 0
+    """Failures to start, counted until the first one runs."""
+    has_run: bool = False
 
 
 @dataclass(slots=True, eq=False)
