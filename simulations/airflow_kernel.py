@@ -241,16 +241,14 @@ class AirflowLine:
         arrays, now = self._arrays, self.now
         planned = arrays.agenda[: arrays.state[places.PLANNED]]
         kind, task = planned[:, 1] & -places.KIND, planned[:, 1] & (places.KIND - 1)
-        # What a worker has taken and not begun yet will run, too.
-        holds = np.flatnonzero((kind == places.STARTS) | (kind == places.ENDS) | (kind == places.RELEASED))
+        holds = np.flatnonzero((kind == places.ENDS) | (kind == places.RELEASED))
         at, kind, task = planned[holds, 0], kind[holds], task[holds]
         mine = (arrays.worker[task] == worker) & (self._kernel.line[task] == self._number)
         mine &= arrays.slots[task] > 0
         if not mine.any():
             return now
         tail = arrays.luck[places.TAIL, task if arrays.luck.shape[1] > 1 else np.zeros_like(task)]
-        runs = np.rint(arrays.duration_seconds[task] * QUANTA_PER_SECOND).astype(np.int64)
-        free_at = at + np.where(kind == places.RELEASED, 0, tail) + np.where(kind == places.STARTS, runs, 0)
+        free_at = at + np.where(kind == places.ENDS, tail, 0)
         return self._kernel._starts_at + int(free_at[mine].max()) / QUANTA_PER_SECOND  # noqa: SLF001
 
     def _look_now(self) -> None:

@@ -98,8 +98,8 @@ def tried(trace: Trace, trial: Trial) -> Outcome:
     figures = score(result, candidate.price).as_dict()
     if trial.slo is None:
         return Outcome(candidate.key, trial.seed, figures)
-    waits = result.promised_waits
-    margins = tuple(trial.slo.margins(trace.queued_at, waits))
+    waits = result.of_waiters(result.promised_waits)
+    margins = tuple(trial.slo.margins(result.of_waiters(trace.queued_at), waits))
     return Outcome(candidate.key, trial.seed, figures, trial.slo.value(waits), margins)
 
 

@@ -36,7 +36,7 @@ class Promise:
 
 def promise_of(slo: Slo, results: Sequence[Result]) -> Promise:
     """Whether a run kept it, or several targets side by side, all their tasks together."""
-    waits = np.concatenate([result.promised_waits for result in results])
-    queued_at = np.concatenate([result.trace.queued_at for result in results])
+    waits = np.concatenate([result.of_waiters(result.promised_waits) for result in results])
+    queued_at = np.concatenate([result.of_waiters(result.trace.queued_at) for result in results])
     margins = tuple(slo.margins(queued_at, waits))
     return Promise(slo, slo.value(waits), int(np.count_nonzero(slo.late(waits))), slo.kept([margins]))

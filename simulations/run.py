@@ -79,8 +79,14 @@ class Result:
 
     @property
     def waits_of_finished(self) -> FloatArray:
-        """The waits of the tasks that ended."""
-        return self._of_finished(self.waited_seconds)
+        """The waits of the tasks that wanted a worker and ended."""
+        if self.trace.slots.min() > 0:
+            return self._of_finished(self.waited_seconds)
+        return self.waited_seconds[(self.trace.slots > 0) & ~np.isnan(self.ended_at)]
+
+    def of_waiters(self, column: NDArray[Any]) -> NDArray[Any]:
+        """The column's rows of the tasks that want a worker; others wait for nobody."""
+        return column if self.trace.slots.min() > 0 else column[self.trace.slots > 0]
 
     @property
     def promised_waits(self) -> FloatArray:
@@ -282,7 +288,10 @@ def result_of(
         never = np.isnan(ended_at)
         skipped = int((never & np.isnan(queued_at)).sum())
         failed = int(never.sum()) - skipped
-    if failed + skipped == len(trace):
+    wanting = trace.slots > 0
+    if not wanting.any():
+        raise SimulationError(f"{trace.source}: no task wants a worker (slots are all 0): nothing to size")
+    if np.isnan(ended_at[wanting]).all():
         raise SimulationError(
             f"Airflow gave up every task: {failed} waited too long for a worker, or were lost too often; let "
             "the policy ask for more workers"

@@ -90,9 +90,11 @@ def _blank(values: FloatArray, empty: NDArray[np.bool_]) -> FloatArray:
 
 
 def of_ended(result: Result, column: NDArray[Any]) -> NDArray[Any]:
-    """The column's rows of the tasks that ended; those that never did have no wait."""
-    never = np.isnan(result.ended_at)
-    return column[~never] if never.any() else column
+    """The column's rows of the tasks that wanted a worker and ended; no others have a wait."""
+    waited = ~np.isnan(result.ended_at)
+    if not result.trace.slots.min():
+        waited &= result.trace.slots > 0
+    return column if waited.all() else column[waited]
 
 
 def waits_by(

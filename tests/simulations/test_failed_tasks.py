@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulations.airflow import Airflow
+from simulations.airflow import PLAIN, Airflow
 from simulations.price import parse
 from simulations.promise import promise_of
 from simulations.run import FOR_EVER_SECONDS, SimulationError, simulate
@@ -13,6 +13,7 @@ from simulations.score import score
 from simulations.slo import parse as parse_slo
 from simulations.together import SimTarget, simulate_all
 from simulations.trace import trace_of
+from simulations.waits import of_ended
 from tests.simulations.worlds import controller, service, tasks
 
 IMPATIENT = Airflow(queued_timeout_seconds=60.0, requeues=0)
@@ -41,6 +42,19 @@ def test_no_promise_is_kept_by_losing_tasks():
     for text in ("p95 wait < 60s", "max wait < 60s", "mean wait < 60s"):
         assert not promise_of(parse_slo(text), [result]).kept
     assert promise_of(parse_slo("p60 wait < 60s"), [result]).kept
+
+
+def test_tasks_that_need_no_worker_thin_out_no_wait():
+    """Nine empty operators beside one task that waits for a launch: its wait is the mean."""
+    trace = tasks((0, 10), *[(0, 0)] * 9, slots=[1, *[0] * 9])
+    result = simulate(trace, controller(1, 0, 1), service(1, launch_seconds=60.0), 1, airflow=PLAIN)
+    assert list(result.waits_of_finished) == [60.0]
+    assert score(result, parse("1")).wait_mean_seconds == 60.0
+    assert not promise_of(parse_slo("mean wait < 30s"), [result]).kept
+    assert (len(of_ended(result, result.waited_seconds)), score(result, parse("1")).tasks) == (1, 10)
+    nobody = tasks((0, 10), slots=[0])
+    with pytest.raises(SimulationError, match="no task wants a worker"):
+        simulate(nobody, controller(1, 0, 1), service(1), 1, airflow=PLAIN)
 
 
 def test_each_target_has_its_own_failures():
