@@ -120,7 +120,7 @@ class Fleet:
         now = self.line.now
         while self._agenda and self._agenda[0][0] <= now:
             _, turn, worker = heappop(self._agenda)
-            self._takes(turn, worker)
+            self._befalls(turn, worker)
         self._reconcile()
 
     def look_again(self) -> None:
@@ -164,18 +164,20 @@ class Fleet:
             self._add(self._luck.launched())
 
     def _add(self, fate: Fate) -> None:
-        now, agenda = self.line.now, self._agenda
+        now, give_up_seconds = self.line.now, self._service.give_up_seconds
         ready_at = now + fate.launch_seconds
-        if fate.launch_seconds == INFINITY:
+        turns = [
+            (ready_at + fate.reclaimed_after_seconds, Turn.RECLAIMED),
+            (ready_at + fate.retired_after_seconds, Turn.RETIRED),
+        ]
+        if ready_at == INFINITY:
             # It would be ready just after it is given up: until then it is pending like any other.
-            ready_at = now + self._service.give_up_seconds + 1.0
+            ready_at = now + give_up_seconds + 1.0
+            turns = [(now + give_up_seconds, Turn.GIVEN_UP)]
         worker = self.line.launch(ready_at)
-        if fate.launch_seconds == INFINITY:
-            heappush(agenda, (now + self._service.give_up_seconds, Turn.GIVEN_UP, worker))
-        elif fate.reclaimed_after_seconds < INFINITY:
-            heappush(agenda, (ready_at + fate.reclaimed_after_seconds, Turn.RECLAIMED, worker))
-        if fate.launch_seconds < INFINITY and fate.retired_after_seconds < INFINITY:
-            heappush(agenda, (ready_at + fate.retired_after_seconds, Turn.RETIRED, worker))
+        for at, turn in turns:
+            if at < INFINITY:
+                heappush(self._agenda, (at, turn, worker))
         self.alive[f"worker-{worker}"] = worker
         self.changes += 1
         self.created_at.append(now)
@@ -195,7 +197,7 @@ class Fleet:
         if surplus > len(drawn):
             self._look_again_at = min(self.protected_until[worker] for worker in self.alive.values())
 
-    def _takes(self, turn: Turn, worker: int) -> None:
+    def _befalls(self, turn: Turn, worker: int) -> None:
         """A worker's turn has come, if it is still there."""
         if turn is Turn.GONE:
             self.leaving.discard(worker)

@@ -35,7 +35,9 @@ SlotsOption = Annotated[
     int | None, typer.Option(help="Tasks a worker runs at a time; default 16, or the policy's MWAA class's.")
 ]
 TickOption = Annotated[float, typer.Option(help="Seconds between two decisions.")]
-PriceOption = Annotated[str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")]
+PriceOption = Annotated[
+    str, typer.Option(help="x86:VCPU:GB[:spot], arm:VCPU:GB[:spot], an MWAA class, or USD per hour.")
+]
 QueueOption = Annotated[str | None, typer.Option(help="Only the tasks of this queue.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of everything random; drawn and printed if not given.")]
 RunsOption = Annotated[int, typer.Option(help="Replications; the n-th has the same luck for all.")]

@@ -120,7 +120,7 @@ def simulate(
     slot_tail: TailOption = None,
     retry_delay: RetryOption = None,
     price: Annotated[
-        str, typer.Option(help="x86:VCPU:GB, arm:VCPU:GB, an MWAA class, or USD per hour.")
+        str, typer.Option(help="x86:VCPU:GB[:spot], arm:VCPU:GB[:spot], an MWAA class, or USD per hour.")
     ] = "x86:2:4",
     slo: Annotated[
         str | None, typer.Option(help="A promise to measure the waits by: 'p95 wait < 60s'.")
