@@ -148,6 +148,15 @@ async def test_the_fleet_tells_old_workers_from_new_ones(ecs, fleet, clock):
 
 
 @pytest.mark.anyio
+async def test_workers_are_listed_as_soon_as_a_rollout_shows(ecs, fleet):
+    """Unasked: the old ones that work must be protected before the new ones run."""
+    await fleet.capacity(list_workers=True)
+    assert (await fleet.capacity(list_workers=False)).workers is None
+    ecs.world.begin_rollout(ecs.world.service())
+    assert len((await fleet.capacity(list_workers=False)).workers.outdated) == 3
+
+
+@pytest.mark.anyio
 async def test_a_worker_of_an_unknown_deployment_is_not_outdated(ecs, fleet):
     """The size was read before the deployment, the workers after it: nobody is old yet."""
     service = ecs.world.service()

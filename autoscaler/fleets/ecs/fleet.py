@@ -22,7 +22,7 @@ from autoscaler.fleets.ecs.protection import protect, release
 from autoscaler.fleets.ecs.sizes import Sizes
 from autoscaler.fleets.ecs.workers import workers_of
 from autoscaler.ports import FleetError
-from policies.model import Applied, Capacity, Decision, LastWrite, Refused, Unknown, Workers
+from policies.model import Applied, Capacity, Decision, LastWrite, Refused, Rollout, Unknown, Workers
 
 log = structlog.get_logger()
 
@@ -74,7 +74,9 @@ class EcsFleet:
         at = self._clock()
         contested_by = await self._contest.contender(at)
         workers = None
-        if list_workers or at - self._listed_at >= self._check_seconds:
+        # In a rollout ECS stops workers as soon as new ones run: no tick may be lost until they are seen.
+        rolls = capacity.rollout is not Rollout.STEADY
+        if list_workers or rolls or at - self._listed_at >= self._check_seconds:
             workers = await self._workers(at, older_deployments(document))
         self._sizes.note(at, capacity.desired)
         return replace(capacity, workers=workers, contested_by=contested_by)
