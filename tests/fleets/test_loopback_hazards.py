@@ -184,6 +184,20 @@ async def test_a_reclaimed_worker_is_no_worker_any_more(ecs, seen, said):
 
 
 @pytest.mark.anyio
+async def test_a_service_on_spot_is_sized_like_any_other(ecs, clients, seen):
+    """It names a capacity provider instead of a launch type, and so do its tasks."""
+    service = ecs.world.service()
+    service.spec = replace(service.spec, spot=True)
+    assert await seen.apply(decision(4)) == Applied(4)
+    assert (await seen.capacity(list_workers=True)).desired == 4
+    shown = (await clients.reader.describe_services(cluster="demo", services=["workers"]))["services"][0]
+    assert shown["capacityProviderStrategy"][0]["capacityProvider"] == "FARGATE_SPOT"
+    newest = [service.wanted[-1].arn]
+    (task,) = (await clients.reader.describe_tasks(cluster="demo", tasks=newest))["tasks"]
+    assert task["capacityProviderName"] == "FARGATE_SPOT"
+
+
+@pytest.mark.anyio
 async def test_rebalancing_shows_one_worker_more_than_desired(ecs, seen, clock):
     """Listed and desired differ, by which the core knows that now is not the time."""
     service = ecs.world.service()
