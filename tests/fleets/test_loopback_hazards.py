@@ -110,6 +110,18 @@ def test_rebalancing_and_protected_tasks(world, clock, said):
     assert len(service.wanted) == 4
 
 
+def test_rebalancing_takes_nobody_elsewhere(world, clock):
+    """Who could go is in another zone than the fullest: that would not help, so nobody comes or goes."""
+    service = steady(world, clock, desired=4)
+    for task, zone in zip(service.wanted, "aaab", strict=True):
+        task.zone = f"us-east-1{zone}"
+        if zone == "a":
+            world.protect(service, task, clock.now + 36000)
+    service.spec = replace(service.spec, zone_rebalancing=True)
+    moved(world, clock, minutes=30)
+    assert [task.zone[-1] for task in service.tasks.values()] == list("aaab")
+
+
 def test_rebalancing_gives_up_its_task_when_the_service_shrinks(world, clock):
     """Fewer are wanted meanwhile: nobody leaves beyond that."""
     service = uneven(world, clock)

@@ -14,11 +14,12 @@ def another_autoscaler(
 ) -> None:
     """From now on, and for ever, one of the sizes is set every so often."""
 
-    def write() -> None:
+    def write(at: float) -> None:
         world.set_desired(service, chance.choice(sizes))
-        world.at(world.clock() + every_seconds, write)
+        world.at(at + every_seconds, lambda: write(at + every_seconds))
 
-    world.at(world.clock() + every_seconds, write)
+    start = world.clock() + every_seconds
+    world.at(start, lambda: write(start))
 
 
 def terraform_applies(world: EcsWorld, service: Service, *, at: float, desired: int) -> None:

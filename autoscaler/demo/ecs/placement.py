@@ -32,6 +32,12 @@ def victim(
     return chance.choice([task for task in candidates if held[task.zone] == fullest])
 
 
+def in_fullest_zone(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks of the fullest zone, or of all that are equally full."""
+    held = Counter(task.zone for task in tasks)
+    return [task for task in tasks if held[task.zone] == max(held.values())]
+
+
 def imbalance(tasks: Sequence[Task], zones: Sequence[str]) -> int:
     """How many more tasks the fullest zone has than the emptiest."""
     held = Counter(task.zone for task in tasks)

@@ -10,7 +10,7 @@ from autoscaler.demo.ecs import rollout
 from autoscaler.demo.ecs.agenda import Agenda
 from autoscaler.demo.ecs.life import BY_SCHEDULER, TaskLife
 from autoscaler.demo.ecs.model import RolloutState, Service, Task
-from autoscaler.demo.ecs.placement import imbalance, victim, zone_for_launch
+from autoscaler.demo.ecs.placement import imbalance, in_fullest_zone, victim, zone_for_launch
 
 REFUSAL_RETRY_SECONDS = 30.0
 IMBALANCE = 2
@@ -123,7 +123,8 @@ class Scheduler:
 
     def _for_balance(self, service: Service, tasks: Sequence[Task]) -> Task | None:
         spared = service.spec.silence.rebalancing_spares_protected
-        return victim(tasks, self._agenda.now, self._chance, pending_first=False, spares_protected=spared)
+        crowded = in_fullest_zone(tasks)
+        return victim(crowded, self._agenda.now, self._chance, pending_first=False, spares_protected=spared)
 
 
 def _generations(service: Service) -> tuple[list[Task], list[Task]]:
