@@ -76,7 +76,7 @@ class LoopbackEcs:
         target = request.headers.get("x-amz-target")
         body = await request.body()
         if target is None:
-            return _response(self.api.query(dict(parse_qsl(body.decode()))))
+            return _response(self.api.query(dict(parse_qsl(body.decode(errors="replace")))))
         answer = self.api.answer(target, body)
         if isinstance(answer, Answer):
             return _response(answer)
