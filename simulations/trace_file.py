@@ -23,6 +23,7 @@ LOOKED_AT = (*REQUIRED, *OPTIONAL, "group", "dag", "pool", "wait_s")
 """All columns that are read; of the last ones nobody is asked whether another name meant them."""
 MANY_ROWS = 1_000_000
 """From here on the keys of a Parquet file stay in the file: in memory they take more than all else."""
+IN_ORDER = "no earlier time than in the row above (`autoscaler trace import` puts rows in order)"
 UNIX_SECONDS_FROM = 1e9
 """Numbers from here on (2001) are Unix seconds; smaller ones count from the trace's start."""
 
@@ -58,7 +59,7 @@ class _KeysInFile(Sequence[str]):
         return str(_scanned(self._file).select("task_key").slice(place, 1).collect().item())
 
 
-def read_trace(place: TracePlace) -> Trace:
+def read_trace(place: TracePlace, *, in_order: bool = True) -> Trace:
     """The trace of a `.parquet`, `.csv` or `.csv.gz` file, of this machine or in S3.
 
     Columns: `task_key`, `queued_at` (seconds from the trace's start, Unix seconds, or timestamps; UTC
@@ -66,7 +67,9 @@ def read_trace(place: TracePlace) -> Trace:
     keys), `delay_s` (from the last parent's end until the task is ready), `group` (its DAG run), `dag`,
     `pool`, `pool_slots`, `priority`, `wait_s` (the wait that was recorded); an empty cell of an optional
     column means its default.  Other columns are not used.
-    Rows are counted from 1, the header not included.  Raises `TraceError`.
+    Rows are counted from 1, the header not included; `in_order`: none may be queued before the one above
+    it, since that is how a clock that was set back, or a file put together wrongly, looks.
+    Raises `TraceError`.
     """
     if not place.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
         raise TraceError(f"{place}: expected a file named .parquet, .csv or .csv.gz")
@@ -88,7 +91,11 @@ def read_trace(place: TracePlace) -> Trace:
         optional["edges"] = _edges(source, _text(source, frame["task_key"]), frame["parents"])
     optional |= _airflow_columns(source, frame)
     duration = _numbers(source, frame["duration_s"], "a number of seconds")
-    return trace_of(queued, duration, keys=keys, source=source, **optional)
+    trace = trace_of(queued, duration, keys=keys, source=source, **optional)
+    if in_order:
+        back = np.append(False, queued[1:] < queued[:-1])
+        refuse(source, "queued_at", frame["queued_at"], back, IN_ORDER)
+    return trace
 
 
 def _airflow_columns(source: str, frame: pl.DataFrame) -> dict[str, Any]:
@@ -122,10 +129,12 @@ def _frame(file: Opened) -> pl.DataFrame:
             return _parquet(file)
         content = gzip.decompress(file.content()) if name.endswith(".gz") else file.content()
         frame = pl.read_csv(content, infer_schema=False)
-    except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
         kind = "Parquet" if name.endswith(".parquet") else "CSV"
         first_line = str(error).strip().partition("\n")[0]
         raise TraceError(f"{file.name}: not a whole {kind} file: {first_line}") from None
+    except OSError as error:
+        raise TraceError(f"{file.name}: cannot be read: {error.strerror or error}") from None
     _check_columns(file.name, frame.columns)
     return frame
 

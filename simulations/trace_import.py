@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from policies.model import IntArray
 from simulations.swf import swf_rows
 from simulations.trace import TraceError, refuse
 from simulations.trace_file import OPTIONAL, REQUIRED, read_trace
@@ -88,8 +89,7 @@ def import_trace(source: Path, out: Path, kind: Format, form: CsvForm = CSV_AS_O
             frame, left_out = _frame(workflow_rows(source.name, text_of(source))), 0
     if not frame.height:
         raise TraceError(f"{source.name}: holds no task that ran")
-    _check(source.name, frame)
-    write_trace(frame, out)
+    write_trace(frame[_order(source.name, frame)], out)
     return Imported(frame.height, left_out)
 
 
@@ -124,13 +124,16 @@ def _frame(rows: list[dict[str, object]]) -> pl.DataFrame:
     return frame
 
 
-def _check(name: str, frame: pl.DataFrame) -> None:
-    """Raises the `TraceError` that reading the trace would raise, in the name of the file it came from."""
+def _order(name: str, frame: pl.DataFrame) -> IntArray:
+    """The rows in order of time; those of the same instant stay as they are.
+
+    Raises the `TraceError` that reading the trace would raise, in the name of the file it came from.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.parquet"
         frame.write_parquet(path)
         try:
-            read_trace(path)
+            return np.argsort(read_trace(path, in_order=False).queued_at, kind="stable")
         except TraceError as error:
             raise TraceError(str(error).replace(f"{name}.parquet", name, 1)) from None
 

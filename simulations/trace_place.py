@@ -50,6 +50,8 @@ def opened(place: TracePlace) -> Opened:
     """Raises `TraceError` if nothing is there, or it may not be read."""
     if isinstance(place, ObjectUrl):
         return _object(place)
+    if place.is_dir():
+        raise TraceError(f"{place}: expected a file, this is a folder")
     if not place.is_file():
         raise TraceError(f"{place}: there is no such file")
     return Opened(place.name, place, None, place.read_bytes)

@@ -40,11 +40,14 @@ class Pages:
             self._pages += 1
             self.rows += frame.height
 
-    def scan(self) -> pl.LazyFrame:
-        """All of it, not loaded."""
+    def in_order(self) -> pl.LazyFrame:
+        """All of it by time, not loaded; instants that are still text must be in order already."""
         import polars as pl  # noqa: PLC0415 - heavy, and only needed where a file is written
 
-        return pl.scan_parquet(sorted(self._folder.glob("page-*.parquet")))
+        rows = pl.scan_parquet(sorted(self._folder.glob("page-*.parquet")))
+        if rows.collect_schema()["queued_at"] == pl.String:
+            return rows
+        return rows.sort("queued_at", maintain_order=True)
 
 
 @contextmanager
@@ -66,7 +69,7 @@ def writing(path: Path, kind: str = "the trace") -> Iterator[Pages]:
             raise TraceError(f"{path}: not written, since there is no task")
         whole = Path(name) / "whole"
         try:
-            _write(pages.scan(), whole, path.name.lower())
+            _write(pages.in_order(), whole, path.name.lower())
             os.replace(whole, path)  # noqa: PTH105 - atomic, and says so
         except OSError as error:
             raise TraceError(f"{path}: {kind} cannot be written: {error.strerror or error}") from None

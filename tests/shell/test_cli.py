@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from autoscaler.cli import app
 
-TRACE = "task_key,queued_at,duration_s\n" + "".join(f"t{row},{row % 7},{20 + row}\n" for row in range(40))
+TRACE = "task_key,queued_at,duration_s\n" + "".join(f"t{row},{row // 6},{20 + row}\n" for row in range(40))
 CONFIG = """
 [airflow]
 database_url = "sqlite:///airflow.db"

@@ -14,7 +14,7 @@ from simulations.bound_command import Promise, run_bound
 from simulations.command import Options
 from tests.simulations.worlds import service, tasks
 
-ROWS = [(60 * n, 90) for n in range(30)] + [(600, 300)] * 24
+ROWS = sorted([*((60 * n, 90) for n in range(30)), *[(600, 300)] * 24])
 CSV = "task_key,queued_at,duration_s,queue\n" + "".join(
     f"t{n},{at},{length},{'ab'[n % 2]}\n" for n, (at, length) in enumerate(ROWS)
 )

@@ -144,6 +144,10 @@ SLOTS = "task_key,queued_at,duration_s,slots\n"
 PARENTS = "task_key,queued_at,duration_s,parents\n"
 BAD = {
     "empty file": ("", "not a whole CSV file"),
+    "times out of order": (
+        HEAD + "a,10,1\nb,30,1\nc,20,1\nd,40,1\ne,39.5,1\n",
+        "row 3, column queued_at: expected no earlier time than in the row above (`autoscaler trace import`",
+    ),
     "only a header": (HEAD, "holds no task; expected one row a task"),
     "bad header": (
         "a;b;c\n1;2;3\n",
@@ -268,6 +272,7 @@ def test_bad_files_are_named(tmp_path):
     (tmp_path / "text.parquet").write_text(HEAD)
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "trace.xlsx").write_text("")
+    (tmp_path / "refused.csv").symlink_to("/proc/self/mem")
     pl.DataFrame({"task_key": ["a"]}).write_parquet(tmp_path / "columns.parquet")
     typed = pl.DataFrame({"task_key": ["a"], "queued_at": [1.0], "duration_s": [[1.0]]})
     typed.write_parquet(tmp_path / "typed.parquet")
@@ -280,8 +285,9 @@ def test_bad_files_are_named(tmp_path):
         "plain.csv.gz": "not a whole CSV file",
         "binary.csv": "binary.csv: ",
         "text.parquet": "not a whole Parquet file",
-        "folder.csv": "there is no such file",
+        "folder.csv": "expected a file, this is a folder",
         "absent.csv": "there is no such file",
+        "refused.csv": "refused.csv: cannot be read: Input/output error",
         "trace.xlsx": "expected a file named .parquet, .csv or .csv.gz",
         "columns.parquet": "column 'queued_at' is missing",
         "typed.parquet": "column duration_s: expected a number of seconds, got the type List",

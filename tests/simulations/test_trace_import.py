@@ -85,7 +85,7 @@ def test_workflows(imported):
     """Of today and of yesterday; each task at its earliest."""
     _, frame = imported("flow.json", json.dumps(NEW))
     assert dict(zip(frame["task_key"], frame["queued_at"], strict=True)) == {"b": 3.5, "a": 0, "c": 0}
-    assert frame["parents"].to_list() == ["a;c", "", ""]
+    assert frame["parents"].to_list() == ["", "", "a;c"]
     assert frame["group"].to_list() == ["flow"] * 3
     _, frame = imported("old.json", json.dumps(OLD))
     assert frame["queued_at"].to_list() == [0, 4]
@@ -104,6 +104,18 @@ def test_any_csv(imported):
     trace = read_trace(Path("out.parquet"))
     assert (trace.starts_at, trace.queued_at.tolist()) == (1_700_000_000, [0, 1.5])
     assert trace.queues == ("x", "y")
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
+def test_rows_are_put_in_order_of_time(tmp_path, monkeypatch, out):
+    """As instants, not as text; rows of one instant stay as they were."""
+    monkeypatch.chdir(tmp_path)
+    Path("jobs.csv").write_text("task_key,queued_at,duration_s\nd,100,1\nb,20,1\na,20.0,1\nc,9,1\n")
+    result = CliRunner().invoke(app, ["trace", "import", "jobs.csv", out])
+    assert result.exit_code == 0, result.output
+    trace = read_trace(Path(out))
+    assert list(trace.keys) == ["c", "b", "a", "d"]
+    assert trace.queued_at.tolist() == [9, 20, 20, 100]
 
 
 CSV = "id,at,took\na,1,2\nb,3,x\n"
