@@ -159,10 +159,12 @@ def _print(advice: Recommendation, study: Study, question: Question, toml: str) 
     for note in notes_of(study.scene, study.trace):
         console.print(note, markup=False, soft_wrap=True)
     failed = [each for each in (*advice.less, *advice.rivals) if each.error]
-    how = (
-        f"{advice.tried} settings tried on the first {question.split:.0%} of the time; of those that kept "
-        f"the promise there, the {advice.judged} cheapest judged on the rest."
+    judged = (
+        f"of those that kept the promise there, the {advice.judged} cheapest judged on the rest."
+        if advice.judged
+        else "none kept the promise there."
     )
+    how = f"{advice.tried} settings tried on the first {question.split:.0%} of the time; {judged}"
     whole = (
         "Amazon MWAA's cost is that of the whole environment, schedulers and web servers included; "
         "the others are workers only."

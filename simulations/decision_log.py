@@ -30,20 +30,31 @@ def decision_log(
         yield None
         return
     fingerprints = {name: _fingerprint(config) for name, (_, config) in targets.items()}
-    try:
+    with _told(path):
         file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"log: {path} cannot be written: {error.strerror}") from None
-    with file:
-        for name, (controller, config) in targets.items():
-            memory_type, state = controller.policy.memory_type, controller.initial()
-            start = encode_start(starts_at, name, dict(config), state, memory_type, fingerprints[name])
-            file.write(f"{start}\n")
+    try:
+        with _told(path):
+            for name, (controller, config) in targets.items():
+                memory_type, state = controller.policy.memory_type, controller.initial()
+                start = encode_start(starts_at, name, dict(config), state, memory_type, fingerprints[name])
+                file.write(f"{start}\n")
 
         def write(name: str, observation: Observation, decision: Decision) -> None:
-            file.write(f"{encode_decision(name, observation, decision, fingerprints[name])}\n")
+            with _told(path):
+                file.write(f"{encode_decision(name, observation, decision, fingerprints[name])}\n")
 
         yield write
+    finally:
+        with _told(path):  # the last lines are written here
+            file.close()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"log: {path} cannot be written: {error.strerror}") from None
 
 
 def _fingerprint(config: Mapping[str, Any]) -> str:

@@ -93,6 +93,7 @@ def test_the_log_replays_to_the_same_decisions(trace, tmp_path):
         ({"report": Path("/nowhere/out.html")}, "/nowhere/out.html cannot be written"),
         ({"plot": Path("out.gif")}, "plot: expected a file named .png, .svg, .pdf, got out.gif"),
         ({"log": Path("/nowhere/at/all.jsonl")}, "log: /nowhere/at/all.jsonl cannot be written"),
+        ({"log": Path("/dev/full")}, "log: /dev/full cannot be written: No space left on device"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(trace, capsys, changes, message):

@@ -1,6 +1,7 @@
 """What a trace's description says, told on traces small enough to count by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,19 @@ def test_the_command(trace):
     assert "mind: no parents" in shown.stdout
     told = json.loads(CliRunner().invoke(app, ["trace", "describe", str(trace), "--json"]).stdout)
     assert (told["tasks"], told["queues"]) == (500, {"q0": 250, "q1": 250})
+
+
+def test_hours_and_days_without_arrivals_keep_their_place(tmp_path, monkeypatch):
+    """A bar for each of 24 hours and 7 days, also at the end; queues beyond the largest are summed up."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"t{row},{row * 1200},60,q{row}\n" for row in range(10))
+    Path("t.csv").write_text("task_key,queued_at,duration_s,queue\n" + rows)
+    shown = CliRunner().invoke(app, ["trace", "describe", "t.csv"]).stdout
+    assert "███▃" + "·" * 20 in shown
+    assert "█" + "·" * 6 in shown
+    assert shown.count("queue q") == 8
+    assert re.search(r"2 other queues +│ +2 tasks", shown)
+    assert re.search(r"duration longest +│ +60\.0 s", shown)
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])

@@ -204,6 +204,7 @@ def test_a_promise_that_nothing_keeps_is_exit_code_one_and_the_closest(trace, ca
     assert run_recommend(frame, never, plan(Space(BASE, [axis("max_workers", 1, 2)], candidate_of))) == 1
     out, err = capsys.readouterr()
     assert "closest" in out
+    assert "2 settings tried on the first 70% of the time; none kept the promise there." in out
     assert "none of 2 settings keeps 'max wait <= 0s' with 95% confidence; the closest, max_workers=" in err
     assert "on the first part" in err
 
