@@ -66,7 +66,9 @@ class Controller:
         if observation.last_write is not None:
             state = after_write(state, observation.last_write, at, guards.rate_period_seconds)
         if isinstance(capacity, Unavailable):
-            return blindly(state, at, memory, history, guards), _blind(state, recommendation, capacity.why)
+            removal = self.way_in.unseen(state, recommendation.workers, at)
+            state = blindly(state, at, memory, history, guards)._replace(removal=removal)
+            return state, _blind(state, recommendation, capacity.why)
         state = after_observation(
             state, observation, capacity, demand, memory, history, self.watch.slots_per_worker
         )

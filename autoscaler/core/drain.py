@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autoscaler.core.listing import RENEW_SECONDS
 from autoscaler.core.proposal import Context, Proposal
-from autoscaler.core.state import NOTHING, Removal
+from autoscaler.core.state import NOTHING, Removal, State
 from policies.model import NOBODY, Demand, Reason, Rollout, Workers, WorkerState
 
 
@@ -65,6 +65,10 @@ class Caution:
     def given_up(self, proposal: Proposal, context: Context) -> Drain:
         """Nothing is written."""
         return Drain(proposal, context.state.protected)
+
+    def unseen(self, state: State, wish: float, at: float) -> Removal:
+        """Nobody's intake is stopped."""
+        return NOTHING
 
     def _doubt(self, context: Context) -> tuple[Reason, str] | None:
         evidence = context.observation.evidence

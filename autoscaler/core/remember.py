@@ -50,7 +50,7 @@ def after_observation(
     return State(
         memory,
         history,
-        at if state.started_at is None and isinstance(demand, Demand) else state.started_at,
+        _started_at(state, demand, at),
         at,
         desired,
         Wishes(((at, desired),)) if first else state.lows,
@@ -114,6 +114,13 @@ def after_decision(
         state.deaf_since,
         drain.removal,
     )
+
+
+def _started_at(state: State, demand: Demand | Unavailable, at: float) -> float | None:
+    """Never in the future: a clock may be set back."""
+    if state.started_at is None:
+        return at if isinstance(demand, Demand) else None
+    return min(state.started_at, at)
 
 
 def _short_since(state: State, capacity: Capacity, at: float) -> float | None:

@@ -20,9 +20,9 @@ from math import ceil
 from autoscaler.core.drain import Caution, Drain
 from autoscaler.core.listing import Listing
 from autoscaler.core.proposal import Context, Proposal
-from autoscaler.core.state import Phase, Removal, Victim
+from autoscaler.core.state import Phase, Removal, State, Victim
 from autoscaler.core.victims import Patience, chosen, in_phase, least_advanced, without
-from policies.model import NOBODY, Reason, Rollout
+from policies.model import NOBODY, Reason, Rollout, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,7 @@ class SafeRemoval:
         state, capacity = context.state, context.capacity
         if capacity.workers is None:
             return self._unlisted(proposal, context)
-        seen = Listing(
-            capacity.workers, context, self.evidence_max_age_seconds, self.pending_deadline_seconds
-        )
+        seen = self._seen(capacity.workers, context)
         ours = state.protected & (seen.staying - seen.bare)
         removal = self.patience.advanced(state.removal, seen, context)
         if not removal.adopted:
@@ -60,11 +58,26 @@ class SafeRemoval:
         return step.back_to_work() or (step.rolling() if step.rolls else step.lower())
 
     def given_up(self, proposal: Proposal, context: Context) -> Drain:
-        """Nothing is written: who has not begun to leave takes tasks again."""
-        return Drain(proposal, context.state.protected, removal=_undone(context.state.removal))
+        """Nothing is written: who has not begun to leave takes tasks again, and who then stays too."""
+        state, workers, patience = context.state, context.capacity.workers, self.patience
+        leaving_seconds = patience.deadline_seconds
+        if workers is not None and len(self._seen(workers, context).staying) <= context.current:
+            leaving_seconds = patience.deaf_seconds
+        removal = _undone(patience.unseen(state.removal, context.at, leaving_seconds))
+        return Drain(proposal, state.protected, wants_workers=bool(removal.victims), removal=removal)
+
+    def unseen(self, state: State, wish: float, at: float) -> Removal:
+        """The removal while the fleet cannot be read: returning demand and deadlines count all the same."""
+        removal = self.patience.unseen(state.removal, at, self.patience.deadline_seconds)
+        return _undone(removal) if state.current is not None and wish > state.current - 1 else removal
+
+    def _seen(self, workers: Workers, context: Context) -> Listing:
+        return Listing(workers, context, self.evidence_max_age_seconds, self.pending_deadline_seconds)
 
     def _unlisted(self, proposal: Proposal, context: Context) -> Drain:
-        removal, ours = context.state.removal, context.state.protected
+        state, patience = context.state, self.patience
+        removal, ours = state.removal, state.protected
+        removal = patience.unseen(removal, context.at, patience.deadline_seconds)
         if proposal.workers >= context.current:
             removal = _undone(removal)
             unfinished = removal.victims or removal.resumed or not removal.adopted
@@ -95,12 +108,23 @@ class _Step:
 
     @property
     def wanted(self) -> int:
-        """How many shall leave."""
-        return self.context.current - int(self.proposal.workers)
+        """How many shall leave: also those who are there already without being desired."""
+        staying = len(self.seen.staying) - len(in_phase(self.removal, Phase.LEAVING))
+        return max(self.context.current, staying) - int(self.proposal.workers)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the service will stop somebody as soon as a protection ends."""
+        return len(self.seen.staying) > self.context.current
+
+    @property
+    def deaf(self) -> frozenset[str]:
+        """Those that do not take tasks whatever they are told."""
+        return self.settings.patience.deaf(self.removal, self.context.at)
 
     def _said(self, reason: Reason, note: str) -> Proposal:
         """The way in waits, the way out is free."""
-        if self.wanted <= 0:
+        if self.wanted <= 0 or self.proposal.workers > self.context.current:
             return self.proposal
         return self.proposal.to("drain", self.context.current, reason, note)
 
@@ -120,12 +144,13 @@ class _Step:
     def back_to_work(self) -> Drain | None:
         """Workers without work by nobody's wish, before all else; None if there are none."""
         seen, removal = self.seen, self.removal
-        strangers = seen.stopped - removal.stopped - removal.resumed
+        strangers = seen.stopped - removal.stopped - removal.resumed - self.deaf
         if not strangers:
             return None
         exposed = strangers - seen.safe
+        bold = NOBODY if self.is_crowded else self.settings.patience.bold(removal, self.context.at)
         held = self._said(Reason.RESUMING, f"{len(strangers)} workers with stopped intake go back to work")
-        return self._drain(held, _undone(removal), protected=exposed, also_stopped=exposed)
+        return self._drain(held, _undone(removal), protected=exposed, also_stopped=exposed - bold)
 
     def lower(self) -> Drain:
         """The way in of a steady service."""
@@ -134,10 +159,17 @@ class _Step:
         overdue = seen.overdue - leaving
         missing = max(0, self.wanted - len(overdue))
         removal = without(removal, least_advanced(removal, len(removal.victims) - len(leaving) - missing))
+        # Should one of them be kept from leaving, nobody else's protection may end before its own.
+        exposed = seen.running - leaving - seen.safe if leaving else NOBODY
+        covered = leaving & self.ours
         if self.wanted <= 0:
-            return self._drain(self.proposal, removal)
+            return self._drain(self.proposal, removal, protected=exposed, released=covered)
         if leaving:
-            return self._drain(self._said(Reason.LEAVING, f"{len(leaving)} workers are leaving"), removal)
+            held = self._said(Reason.LEAVING, f"{len(leaving)} workers are leaving")
+            return self._drain(held, removal, protected=exposed, released=covered)
+        if self.context.at < removal.frozen_until:
+            note = "another worker was stopped than those that were prepared"
+            return self._drain(self._said(Reason.FROZEN, note), _undone(removal))
         if (doubt := self._doubt()) is not None:
             return self._drain(self._said(*doubt), removal)
         removal = chosen(
@@ -146,6 +178,7 @@ class _Step:
             seen.running & (seen.bare | self.ours),
             min(missing - len(removal.victims), self._room(removal)),
             self.context.at,
+            deaf=self.deaf,
             only_empty=not self.settings.consolidates,
         )
         return self._leave(removal, overdue)
@@ -157,7 +190,7 @@ class _Step:
             soon = in_phase(removal, Phase.IDLE)
             note = f"{len(removal.victims)} of {self.wanted} chosen, {len(soon)} seen empty once"
             # Protecting while the second look is awaited costs nothing and saves a step.
-            exposed = seen.running - soon - seen.safe if soon else NOBODY
+            exposed = seen.running - soon - seen.safe if soon or self.is_crowded else NOBODY
             return self._drain(self._said(Reason.DRAINING, note), removal, protected=exposed)
         if pending := seen.staying - seen.running - seen.overdue:
             held = self._said(Reason.WORKERS_PENDING, f"{len(pending)} workers are on their way")
@@ -165,13 +198,17 @@ class _Step:
         if exposed := seen.staying - ready - overdue - seen.safe:
             held = self._said(Reason.PROTECTING, f"{len(exposed)} workers that stay to protect first")
             return self._drain(held, removal, protected=exposed)
+        if self.is_crowded:
+            held = self._said(Reason.WORKERS_HELD, f"{len(seen.staying)} workers are listed, fewer desired")
+            # From here on they may be stopped without a write of ours.
+            return self._drain(held, self._left(removal, ready), released=ready - seen.bare)
         if covered := ready - seen.bare:
             held = self._said(Reason.DRAINING, f"the protection of {len(covered)} workers ends first")
             return self._drain(held, removal, released=covered)
         return self._write(removal, ready, len(ready) + len(overdue))
 
     def _write(self, removal: Removal, ready: frozenset[str], removable: int) -> Drain:
-        current, listed, at = self.context.current, len(self.seen.staying), self.context.at
+        current, listed = self.context.current, len(self.seen.staying)
         if listed != current:
             held = self._said(Reason.WORKERS_HELD, f"{listed} workers are listed, {current} are desired")
             return self._drain(held, removal)
@@ -180,11 +217,16 @@ class _Step:
         if desired > proposal.workers:
             note = f"{current - desired} workers may leave now"
             proposal = proposal.to("drain", desired, Reason.DRAINING, note)
+        return self._drain(proposal, self._left(removal, ready)._replace(lowered_to=desired))
+
+    def _left(self, removal: Removal, ready: frozenset[str]) -> Removal:
         victims = tuple(
-            Victim(each.worker, Phase.LEAVING, each.chosen_at, at) if each.worker in ready else each
+            Victim(each.worker, Phase.LEAVING, each.chosen_at, self.context.at)
+            if each.worker in ready
+            else each
             for each in removal.victims
         )
-        return self._drain(proposal, removal._replace(victims=victims, lowered_to=desired))
+        return removal._replace(victims=victims)
 
     def rolling(self) -> Drain:
         """Workers of the old deployment run dry; the new one replaces them, the desired count unchanged."""
@@ -192,10 +234,12 @@ class _Step:
         old, patience = seen.outdated, self.settings.patience
         leaving = in_phase(removal, Phase.LEAVING)
         removal = without(removal, removal.stopped - leaving - old)
-        removal = chosen(removal, seen, old, self._room(removal), at, only_empty=False)
+        removal = chosen(removal, seen, old, self._room(removal), at, deaf=self.deaf, only_empty=False)
         ready = in_phase(removal, Phase.READY)
         overdue = {
-            each.worker for each in removal.victims if at - each.chosen_at >= patience.deadline_seconds
+            each.worker
+            for each in removal.victims
+            if patience.kills and at - each.chosen_at >= patience.deadline_seconds
         }
         exposed = old - ready - leaving - seen.safe - overdue - (seen.empty & seen.bare)
         return self._drain(self.proposal, removal, protected=exposed, released=ready & self.ours - seen.bare)
@@ -203,13 +247,11 @@ class _Step:
     def _room(self, removal: Removal) -> int:
         """How many more workers may stop taking tasks: three quarters of the desired ones must go on."""
         share, running = self.settings.stopped_share, len(self.seen.running)
-        idle_hands = len(self.seen.stopped | removal.stopped)
+        idle_hands = len((self.seen.stopped | removal.stopped) - self.deaf)
         return max(1, running - ceil((1 - share) * self.context.current)) - idle_hands
 
     def _doubt(self) -> tuple[Reason, str] | None:
         seen, evidence = self.seen, self.context.observation.evidence
-        if self.context.at < self.removal.frozen_until:
-            return Reason.FROZEN, "another worker was stopped than those that were prepared"
         if self.removal.resumed:
             return Reason.RESUMING, f"{len(self.removal.resumed)} workers go back to work first"
         if evidence.unplaced_hosts:

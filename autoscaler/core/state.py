@@ -116,6 +116,8 @@ class Removal(NamedTuple):
     """Workers that were empty at the last listing, and since when they have been seen so."""
     resumed: frozenset[str] = NOBODY
     """Workers whose removal was given up before any write: they take tasks again as soon as they are told."""
+    deaf_since: tuple[tuple[str, float], ...] = ()
+    """Workers without intake by no wish of ours, and since when they have been seen so."""
     lowered_to: int | None = None
     """The desired count without those that are leaving."""
     frozen_until: float = NEVER

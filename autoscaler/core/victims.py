@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.core.listing import Listing
@@ -26,10 +27,13 @@ class Patience:
     """A write may show late: so long nobody who may be leaving takes tasks."""
     freeze_seconds: float = HOUR
     """No removal for so long after another worker was stopped than those we had prepared."""
+    deaf_seconds: float = 300.0
+    """So long a worker without intake is protected before it works again; then it works again unprotected.
+    Who has not done so after twice as long is not waited for."""
 
     def advanced(self, removal: Removal, seen: Listing, context: Context) -> Removal:
         """The removal after this look: who has gone is forgotten, everybody else where he really is."""
-        at = context.at
+        at, removal = context.at, self._by_now(removal, context.at)
         spared = tuple(each for each in removal.spared if each.until > at and each.worker in seen.staying)
         victims: list[Victim] = []
         frozen_until = removal.frozen_until
@@ -41,26 +45,87 @@ class Patience:
                 if stays is None and removal.lowered_to is not None and context.current <= removal.lowered_to:
                     frozen_until = at + self.freeze_seconds
                 victims += [stays] if stays is not None else []
-            elif (overdue := at - victim.chosen_at >= self.deadline_seconds) and not self.kills:
+            elif (
+                (overdue := self._overdue(victim, at))
+                and not self.kills
+                and victim.worker not in seen.outdated
+            ):
                 spared = (*spared, Spared(victim.worker, at + self.deadline_seconds))
             else:
-                victims.append(self._emptied(victim, seen, at, expendable=overdue))
+                victims.append(self._emptied(victim, seen, at, expendable=overdue and self.kills))
         kept = {victim.worker for victim in victims}
         gave_up = {each.worker for each in spared} - {each.worker for each in removal.spared}
-        idle_before = dict(removal.idle_since)
+        idle_before, deaf_before = dict(removal.idle_since), dict(removal.deaf_since)
+        silent = deaf_before.keys() & (seen.staying - seen.consuming)
+        deaf_since = {worker: deaf_before.get(worker, at) for worker in (seen.stopped | silent) - kept}
+        waited_for = seen.staying - seen.consuming - kept - self._deaf(deaf_since, at, 2)
         return removal._replace(
             victims=tuple(victims),
             spared=spared,
             idle_since=tuple((worker, idle_before.get(worker, at)) for worker in sorted(seen.empty)),
-            resumed=((removal.resumed | gave_up) & seen.staying) - seen.consuming - kept,
+            resumed=(removal.resumed | gave_up) & waited_for,
+            deaf_since=tuple(sorted(deaf_since.items())),
             lowered_to=removal.lowered_to if any(each.phase is Phase.LEAVING for each in victims) else None,
             frozen_until=frozen_until,
+        )
+
+    def unseen(self, removal: Removal, at: float, leaving_seconds: float) -> Removal:
+        """The removal while nobody looks for it: whoever has had its time takes tasks again.
+
+        `leaving_seconds`: the time of those that are leaving.
+        """
+        if not removal.victims:
+            return removal
+        removal = self._by_now(removal, at)
+        gave_up = {
+            victim.worker
+            for victim in removal.victims
+            if (
+                at - victim.since >= leaving_seconds
+                if victim.phase is Phase.LEAVING
+                else self._overdue(victim, at) and not self.kills
+            )
+        }
+        return without(removal, frozenset(gave_up))
+
+    def bold(self, removal: Removal, at: float) -> frozenset[str]:
+        """Workers without intake that waited so long for a protection that they work without it."""
+        return self._deaf(dict(removal.deaf_since), at, 1)
+
+    def deaf(self, removal: Removal, at: float) -> frozenset[str]:
+        """Workers that were told to take tasks again, and do not."""
+        return self._deaf(dict(removal.deaf_since), at, 2)
+
+    def _deaf(self, since: Mapping[str, float], at: float, times: int) -> frozenset[str]:
+        return frozenset(
+            worker for worker, seen_at in since.items() if at - seen_at >= times * self.deaf_seconds
+        )
+
+    def _overdue(self, victim: Victim, at: float) -> bool:
+        return at - victim.chosen_at >= self.deadline_seconds
+
+    def _by_now(self, removal: Removal, at: float) -> Removal:
+        """No instant is in the future, and no end further than it can be: a clock may be set back."""
+        return removal._replace(
+            victims=tuple(
+                replace(each, chosen_at=min(each.chosen_at, at), since=min(each.since, at))
+                for each in removal.victims
+            ),
+            spared=tuple(
+                Spared(each.worker, min(each.until, at + self.deadline_seconds)) for each in removal.spared
+            ),
+            deaf_since=tuple((worker, min(since, at)) for worker, since in removal.deaf_since),
+            frozen_until=min(removal.frozen_until, at + self.freeze_seconds),
         )
 
     def _leaving(self, victim: Victim, removal: Removal, seen: Listing, context: Context) -> Victim | None:
         """None once it is plain that it does not leave."""
         state = context.state
-        if isinstance(context.observation.last_write, Refused) and context.current != removal.lowered_to:
+        write = context.observation.last_write
+        ours = (
+            isinstance(write, Refused) and write.desired is not None and write.desired == removal.lowered_to
+        )
+        if ours and context.current != removal.lowered_to:
             return Victim(victim.worker, Phase.STOPPING, victim.chosen_at, context.at)
         settling = context.at - victim.since < self.settle_seconds or state.ownership.unconfirmed
         surplus = len(seen.staying) > context.current
@@ -101,17 +166,27 @@ def least_advanced(removal: Removal, count: int) -> frozenset[str]:
 
 
 def chosen(
-    removal: Removal, seen: Listing, among: frozenset[str], count: int, at: float, *, only_empty: bool
+    removal: Removal,
+    seen: Listing,
+    among: frozenset[str],
+    count: int,
+    at: float,
+    *,
+    deaf: frozenset[str],
+    only_empty: bool,
 ) -> Removal:
-    """The removal with up to `count` more victims: the longest empty first, then the least loaded."""
+    """The removal with up to `count` more victims: the deaf first, the longest empty, the least loaded."""
     spared = frozenset(each.worker for each in removal.spared)
-    candidates = (among & seen.consuming) - removal.stopped - spared
+    candidates = (among & (seen.consuming | deaf)) - removal.stopped - spared
     if only_empty:
         candidates &= seen.empty
     if count <= 0 or not candidates:
         return removal
     idle_since, held = dict(removal.idle_since), seen.busy_slots()
-    order = sorted(candidates, key=lambda worker: (idle_since.get(worker, at + 1), held(worker), worker))
+    order = sorted(
+        candidates,
+        key=lambda worker: (worker not in deaf, idle_since.get(worker, at + 1), held(worker), worker),
+    )
     more = tuple(Victim(worker, Phase.STOPPING, at, at) for worker in order[:count])
     return removal._replace(victims=removal.victims + more)
 

@@ -20,7 +20,7 @@ from tests.core.removal_world import BusyWorkerStoppedError, Worker, World
 TICK_SECONDS = 10.0
 AGE_LIMIT = 60.0
 """No rule of the search's controller asks whether something is older."""
-PATIENCE = Patience(deadline_seconds=40.0, settle_seconds=30.0, freeze_seconds=40.0)
+PATIENCE = Patience(deadline_seconds=40.0, settle_seconds=30.0, freeze_seconds=40.0, deaf_seconds=1e9)
 
 
 def controller_for(most: int, way_in: SafeRemoval | None = None) -> Controller:
