@@ -110,8 +110,9 @@ class Daemon:
                     group.start_soon(loop.run)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
-            if following is None:
-                await _rest(loops)
+            await _rest(
+                loops
+            )  # also before a reload: the next generation may not know these workers any more
         return following
 
     async def _listen(self, stack: AsyncExitStack, http: Http) -> str:

@@ -32,12 +32,14 @@ from autoscaler.ports import (
     Witness,
 )
 from policies.model import (
+    NOBODY,
     Busy,
     Capacity,
     Decision,
     Demand,
     LastWrite,
     Observation,
+    Refused,
     Unavailable,
     Unknown,
     Workers,
@@ -119,9 +121,11 @@ class TargetLoop:
         except Exception as error:  # noqa: BLE001 - a policy of the user's must not take the daemon down
             self.listener.failed(self.name, f"the step failed, holding: {type(error).__name__}: {error}")
             return
+        await (
+            checkpoint()
+        )  # a stop that arrived meanwhile wins: no new write, and nobody is taken for leaving
         memory = self.memory
         memory.state, memory.last_write, memory.wants_workers = state, None, decision.wants_workers
-        await checkpoint()  # a stop that arrived meanwhile wins: no new write
         async with anyio.create_task_group() as group:  # a broker that is gone must not delay the way out
             group.start_soon(self._set_intake, decision.intake_stopped)
             group.start_soon(self._act, decision)
@@ -189,8 +193,10 @@ class TargetLoop:
                 self.listener.failed(self.name, f"the intake failed, {_origin(error)}")
 
     async def rest(self) -> None:
-        """Before the daemon ends: whoever was to leave and has not begun to takes tasks again."""
-        await self._set_intake(in_phase(self.memory.state.removal, Phase.LEAVING))
+        """Before the loop ends: whoever was to leave and has not begun to takes tasks again."""
+        removal, write = self.memory.state.removal, self.memory.last_write
+        refused = isinstance(write, Refused) and write.desired == removal.lowered_to
+        await self._set_intake(NOBODY if refused else in_phase(removal, Phase.LEAVING))
 
 
 def _origin(error: BaseException) -> str:

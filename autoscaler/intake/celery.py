@@ -92,6 +92,12 @@ class CeleryIntake:
         )
         if not orders:
             return Told(unconfirmed=unconfirmed)
+        # What it was told to leave it may have left: it can be told to come back before the next look.
+        self._seen |= {
+            worker: self._seen[worker] - (queues or NONE)
+            for worker, queues in cancel.items()
+            if worker in self._seen
+        }
         told: set[str] = set()
         for (order, concerned), answers in zip(orders, await self._ask([o for o, _ in orders]), strict=True):
             for worker in concerned:

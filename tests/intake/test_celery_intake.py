@@ -98,6 +98,14 @@ async def test_a_worker_that_is_told_to_stop_takes_nothing_and_takes_again_when_
         assert task.begun == 1
 
 
+async def test_a_stop_is_taken_back_though_nobody_looked_meanwhile(intake):
+    """As by a daemon that ends right after it."""
+    await seen(intake, {ONE: IDLE, TWO: IDLE})
+    await intake.apply(frozenset({ONE}), WORKERS)
+    assert (await intake.apply(frozenset(), WORKERS)).confirmed == {ONE}
+    await seen(intake, {ONE: IDLE, TWO: IDLE})
+
+
 async def test_all_that_a_stopped_worker_has_taken_is_done(intake, tasks):
     """One runs, one was taken and waits: both are held, and both are done after the stop."""
     await seen(intake, {ONE: IDLE, TWO: IDLE})

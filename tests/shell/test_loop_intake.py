@@ -23,6 +23,8 @@ from policies.model import (
     Demand,
     LastWrite,
     Reason,
+    Refused,
+    Unknown,
     Workers,
     WorkerState,
 )
@@ -49,6 +51,8 @@ class Service:
     told: list[frozenset[str]] = field(default_factory=list)
     before_look: Callable[[], Awaitable[None]] | None = None
     before_telling: Callable[[], Awaitable[None]] | None = None
+    outcome: type[Refused | Unknown] | None = None
+    """How a write of the size ends that changes nothing."""
 
     async def demand(self) -> Demand:
         return Demand(0, self.running, anyio.current_time())
@@ -92,6 +96,8 @@ class Service:
     async def apply(self, decision: Decision) -> LastWrite:
         self.protected |= decision.protected
         self.protected -= decision.released
+        if self.outcome is not None and decision.desired is not None:
+            return self.outcome(decision.desired, "it was not done")
         if decision.desired is not None:
             while len(self.names) > decision.desired:
                 self.names.remove(next(name for name in self.names if name not in self.protected))
@@ -191,3 +197,41 @@ async def test_before_the_daemon_ends_workers_take_tasks_again():
     assert service.stopped == {"w2"}
     await loop.rest()
     assert service.stopped == set()
+
+
+@dataclass
+class Stopping(Notes):
+    """A daemon that is stopped between a decision and its write."""
+
+    stop: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def decided(self, tick: Tick) -> None:
+        super().decided(tick)
+        if tick.decision.desired is not None:
+            self.stop.cancel()
+
+
+async def test_a_stop_between_a_decision_and_its_write_leaves_nobody_without_work():
+    """Nothing was lowered, so nobody is leaving."""
+    service, notes = Service(), Stopping()
+    loop = looped(service, notes)
+    with notes.stop:
+        await loop.run()
+    assert len(service.names) == 3
+    assert service.stopped == {"w2"}
+    await loop.rest()
+    assert service.stopped == set()
+
+
+async def test_a_stop_after_a_refused_write_leaves_nobody_without_work():
+    """Of a worker that is leaving nobody knows whether it still may."""
+    for outcome, left in ((Refused, set()), (Unknown, {"w2"})):
+        service, notes = Service(), Notes()
+        service.outcome = outcome
+        loop = looped(service, notes)
+        with anyio.move_on_after(300):
+            while not notes.ticks or notes.ticks[-1].decision.desired is None:
+                await loop.tick()
+                await anyio.sleep(10)
+        await loop.rest()
+        assert (len(service.names), service.stopped) == (3, left)
