@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from math import isfinite
 
@@ -107,7 +108,9 @@ def parse(text: str) -> Price:
     except ValueError:
         numbers = []
     wanted = 2 if architecture in FARGATE else 1
-    if len(numbers) != wanted or not all(isfinite(number) and number >= 0 for number in numbers):
+    # A worker without a vCPU is a slip; one for nothing (0 dollars an hour) may be a machine that is there.
+    least = sys.float_info.min if architecture in FARGATE else 0.0
+    if len(numbers) != wanted or not all(isfinite(number) and number >= least for number in numbers):
         raise PriceError(f"price: expected {EXPECTED}, got {text!r}")
     if architecture in FARGATE:
         return fargate(architecture, *numbers, discount=less)

@@ -143,6 +143,7 @@ def test_an_mwaa_environment_includes_one_worker():
     "text",
     [
         *("", "cheap", "-1", "nan", "x86", "x86:1", "x86:1:2:3", "x86:one:2", "riscv:1:2", "1:spot"),
+        *("x86:0:0", "arm:0:4", "x86:2:0"),
         *("x86:1:2:spot=1", "x86:1:2:spot=0", "x86:1:2:spot=much", "x86:1:2:spat=0.5", "x86:1:2:spot=nan"),
     ],
 )
