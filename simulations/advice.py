@@ -52,6 +52,8 @@ class Plan:
     """Whether the advice is a whole configuration, or the target's table of one that there is."""
     report: Path | None = None
     """Where the page goes."""
+    goes_on: bool = False
+    """Whether settings beside the space may be recommended."""
 
 
 def run_recommend(frame: Frame, question: Question, plan: Plan) -> int:
@@ -62,7 +64,14 @@ def run_recommend(frame: Frame, question: Question, plan: Plan) -> int:
         study = study_of(frame)
         space = plan.space_of(split(study.trace, question.split)[0])
         found = space.candidates(plan.random, study.seed)
-        advice = recommend(study, question, found.candidates, less_of=plan.less_of, rivals=plan.rivals)
+        advice = recommend(
+            study,
+            question,
+            found.candidates,
+            less_of=plan.less_of,
+            rivals=plan.rivals,
+            goes_on=plan.goes_on,
+        )
         toml = configuration(advice.chosen.candidate, plan) if advice.chosen is not None else ""
         if plan.report is not None:
             page.write(plan.report, recommend_page(study, question, advice, toml))

@@ -17,6 +17,8 @@ from simulations.vary import Axis
 
 JUDGED_AT_A_TIME = 4
 """So many of the cheapest are judged together, to keep the cores busy."""
+MOST_STEPS = 8
+"""So often a little less than the cheapest is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,12 @@ def recommend(
     *,
     less_of: Callable[[Candidate], list[Candidate]],
     rivals: Sequence[Candidate] = (),
+    goes_on: bool = False,
 ) -> Recommendation:
     """Plays everything on the first part, and in the order of cost what held there on the last.
 
-    `less_of`: a candidate's poorer neighbours.  Raises `ValueError` and `TraceError` for a history that
+    `less_of`: a candidate's poorer neighbours; `goes_on`: they are tried too, from the cheapest that held on,
+    as long as they are cheaper and hold.  Raises `ValueError` and `TraceError` for a history that
     cannot be split.
     """
     first, last = split(study.trace, question.split)
@@ -92,6 +96,8 @@ def recommend(
         return [_verdict(each, outcomes[each.key], question) for each in some]
 
     tuned = verdicts(candidates, first, "tuning")
+    if goes_on:
+        tuned += _poorer_still(tuned, less_of, lambda some: verdicts(some, first, "with less"))
     queue = sorted((each for each in tuned if each.kept), key=_by_cost)
     judged: list[Verdict] = []
     holding: list[Verdict] = []
@@ -110,10 +116,33 @@ def recommend(
         closest=None if chosen is not None else min(judged or tuned, key=_by_distance),
         less=beside[: len(poorer)],
         rivals=beside[len(poorer) :],
-        tried=len(candidates),
+        tried=len(tuned),
         judged=len(judged),
         seen=tuned,
     )
+
+
+def _poorer_still(
+    tuned: Sequence[Verdict],
+    less_of: Callable[[Candidate], list[Candidate]],
+    tried: Callable[[Sequence[Candidate]], list[Verdict]],
+) -> list[Verdict]:
+    """What a grid leaves out between its points: step by step from the cheapest that holds."""
+    found: list[Verdict] = []
+    best = min((each for each in tuned if each.kept), key=_by_cost, default=None)
+    known = {each.candidate.key for each in tuned}
+    for _ in range(MOST_STEPS):
+        fresh = (
+            [each for each in less_of(best.candidate) if each.key not in known] if best is not None else []
+        )
+        steps = tried(fresh)
+        known |= {each.key for each in fresh}
+        found += steps
+        better = [each for each in steps if each.kept and best is not None and each.cost_usd < best.cost_usd]
+        if not better:
+            break
+        best = min(better, key=_by_cost)
+    return found
 
 
 def _by_cost(verdict: Verdict) -> tuple[float, float, str]:

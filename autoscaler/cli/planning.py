@@ -249,7 +249,8 @@ def recommend(
     in_file = setting_in(policy) is not None
     target = policy.rpartition(".toml")[2].removeprefix(":") if in_file else ""
     whole_file, rivals = not in_file, mwaa_classes()
-    plan = Plan(space_of, less_of, rivals, random, target or "default", whole_file, report)
+    goes_on = not vary  # who names the values wants one of them
+    plan = Plan(space_of, less_of, rivals, random, target or "default", whole_file, report, goes_on)
     raise typer.Exit(run_recommend(frame, question, plan))
 
 

@@ -7,7 +7,7 @@ enumerations, plain numbers and strings, and a policy's memory, which pydantic h
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
@@ -152,6 +152,8 @@ def _fields_from_json(document: Any, shape: Any, memory_type: Any, place: str) -
     values = {}
     for name, kind in types.items():
         if name not in document:
+            if name in _defaulted(shape):  # written by an older version, which did not know it
+                continue
             raise MisfitError(f"{inside}{name}", "a value", "nothing")
         if shape is State and name == "memory":
             values[name] = _memory(document[name], memory_type, f"{inside}{name}")
@@ -200,6 +202,15 @@ def _types(shape: Hashable) -> dict[str, Any]:
     hints = get_type_hints(frozen)
     names = [field.name for field in fields(frozen)] if is_dataclass(frozen) else frozen._fields
     return {name: hints[name] for name in names}
+
+
+@cache
+def _defaulted(shape: Hashable) -> frozenset[str]:
+    """The fields of a frozen value that may be left out."""
+    frozen: Any = shape
+    if is_dataclass(frozen):
+        return frozenset(field.name for field in fields(frozen) if field.default is not MISSING)
+    return frozenset(frozen._field_defaults)
 
 
 @cache

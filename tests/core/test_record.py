@@ -21,6 +21,7 @@ from autoscaler.core.record import (
     read,
     replay,
 )
+from autoscaler.core.state import State
 from policies.combine import Hours
 from policies.model import Applied, Observation, Refused, Unavailable, Unknown, Workers
 from policies.mwaa import MwaaMemory
@@ -259,3 +260,14 @@ def test_workers_are_compared_by_value():
     assert one != "workers"
     assert len(one) == 2
     assert isinstance(one, Workers)
+
+
+def test_a_field_that_an_older_version_did_not_know_is_as_at_the_start():
+    """So that the logs of last month replay."""
+    state = told().sees(10).state
+    document = to_json(state)
+    del document["removal"], document["deaf_since"], document["ownership"]["confirmed"]
+    assert from_json(document, State) == state
+    del document["history"]
+    with pytest.raises(MisfitError, match="history: expected a value, got 'nothing'"):
+        from_json(document, State)

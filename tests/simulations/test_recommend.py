@@ -56,6 +56,19 @@ def test_it_is_the_cheapest_of_its_grid_by_brute_force():
     assert advice.closest is None
 
 
+def test_between_the_points_of_a_grid_something_cheaper_may_hold():
+    """The grid has a minimum of 3 and of 9; what is tried from there on ends where a little less does not hold."""
+    axes = [axis("min_workers", 3, 9), axis("max_workers", 9)]
+    coarse = Space(BASE | {"policy": {"name": "mwaa"}}, axes, candidate_of).candidates(None, 0).candidates
+    here = study(bursts(12))
+    question = Question(parse("p99 wait < 20s"))
+    grid = recommend(here, question, coarse, less_of=less_of)
+    finer = recommend(here, question, coarse, less_of=less_of, goes_on=True)
+    assert finer.chosen.cost_usd < grid.chosen.cost_usd
+    assert finer.tried > grid.tried == 2
+    assert not any(each.kept and each.cost_usd < finer.chosen.cost_usd for each in finer.less)
+
+
 def test_what_holds_only_on_the_first_part_is_not_recommended():
     """The load doubles later: the cheapest that was enough before is judged and found wanting."""
     early, late = bursts(6, tasks=12), bursts(6, tasks=40)
