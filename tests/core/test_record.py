@@ -267,7 +267,7 @@ def test_a_field_that_an_older_version_did_not_know_is_as_at_the_start():
     state = told().sees(10).state
     document = to_json(state)
     del document["removal"], document["deaf_since"], document["ownership"]["confirmed"]
-    assert from_json(document, State) == state
+    assert from_json(document, State, MwaaMemory) == state
     del document["history"]
     with pytest.raises(MisfitError, match="history: expected a value, got 'nothing'"):
-        from_json(document, State)
+        from_json(document, State, MwaaMemory)
