@@ -114,8 +114,8 @@ class Story:
         stopped = decision.intake_stopped & known
         if self.unlucky() or not self.listed:  # nobody is told again who was not seen meanwhile
             stopped = self.world.fleet.intake_stopped & known  # the broker is away
-        granted = frozenset(each for each in decision.protected & known if not self.unlucky())
-        released = frozenset(each for each in decision.released & known if not self.unlucky())
+        granted = frozenset(each for each in sorted(decision.protected & known) if not self.unlucky())
+        released = frozenset(each for each in sorted(decision.released & known) if not self.unlucky())
         told = decide(protected=granted, released=released, intake_stopped=stopped)
         self.stops_nobody_busy(told)
         desired = decision.desired
