@@ -57,7 +57,7 @@ def test_it_is_the_cheapest_of_its_grid_by_brute_force():
 
 
 def test_between_the_points_of_a_grid_something_cheaper_may_hold():
-    """The grid has a minimum of 3 and of 9; what is tried from there on ends where a little less does not hold."""
+    """A grid of a minimum of 3 and of 9; it goes on from there until a little less does not hold."""
     axes = [axis("min_workers", 3, 9), axis("max_workers", 9)]
     coarse = Space(BASE | {"policy": {"name": "mwaa"}}, axes, candidate_of).candidates(None, 0).candidates
     here = study(bursts(12))
