@@ -36,6 +36,7 @@ import throughput_traces as ours
 from throughput_report import Curve, Figures, fitted, print_goals, print_size, print_ticks, save_plot
 
 from policies.mwaa import ScaleIn
+from simulations.airflow import AIRFLOW_3
 from simulations.trace import Trace
 
 BEST_OF = 5
@@ -74,6 +75,7 @@ ROWS = {
     "always": Row("ours, a fleet that stays", ours.always, group="a fleet that stays", sizes=(10_000,)),
     "ciw": Row("Ciw, the same", peers.by_ciw, group="a fleet that stays", sizes=(10_000,), needs="ciw"),
     "following": Row("ours, continuous scale-in", following, group="", sizes=TO_A_MILLION),
+    "airflow": Row("ours, Airflow 3.3", partial(ours.whole, airflow=AIRFLOW_3), group="", sizes=TO_A_MILLION),
     "dag": Row("ours, DAG runs", ours.whole, ours.dag, group="", sizes=TO_A_MILLION),
     "month": Row(
         "ours, 30 days at 10 s, a fifth",

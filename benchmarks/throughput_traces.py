@@ -16,6 +16,7 @@ from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
 from policies.lull import Lull
 from policies.mwaa import Mwaa, ScaleIn
+from simulations.airflow import Airflow
 from simulations.kernel import Kernel
 from simulations.run import simulate
 from simulations.service import ServiceModel
@@ -78,10 +79,13 @@ def whole(
     tick: float = TICK_SECONDS,
     *,
     every_tick: bool = True,
+    airflow: Airflow | None = None,
 ) -> Started:
     """Ours with the whole controller; leaves the fleet's timetable behind."""
     watching: dict[str, Callable[..., Any]] = {"on_step": lambda *_: None} if every_tick else {}
-    result = simulate(trace, controller(scale_in), ServiceModel(SLOTS), SEED, tick_seconds=tick, **watching)
+    result = simulate(
+        trace, controller(scale_in), ServiceModel(SLOTS), SEED, tick_seconds=tick, airflow=airflow, **watching
+    )
     np.save(place / "fleet.npy", np.stack([result.created_at, result.ready_at, result.stopped_at], axis=1))
     return result.started_at, result.ticks
 

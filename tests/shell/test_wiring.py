@@ -171,3 +171,40 @@ def test_only_guards_that_limit_something_are_in_the_chain(settings):
     assert chain.cooldown == Cooldown(30.0, 0.0)
     assert chain.rate is not None
     assert chain.rate.outward == Rate((RateRule(4, 60),))
+
+
+REMOVAL = TARGET + 'removal = {mode = "idle"}\nqueues = ["etl"]\n'
+BROKER = '[celery]\nbroker_url = "redis://:hunter2@broker.internal:6379/0"\n'
+
+
+@pytest.mark.anyio
+async def test_workers_are_told_only_where_the_daemon_acts_and_a_removal_wants_it(settings):
+    """Observing tells nobody anything, and neither does the careful way in."""
+    text = REMOVAL + DATABASE + BROKER
+    async with wired(settings('mode = "act"\n' + text), time) as parts:
+        assert parts.ports["default"].intake.queues == {"etl"}
+    for quiet in (text, 'mode = "act"\n' + TARGET + DATABASE + BROKER):
+        async with wired(settings(quiet), time) as parts:
+            assert parts.ports["default"].intake is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("broker", "why"),
+    [
+        ('broker_url = "sqs://key:hunter2@"', "celery: an SQS broker has no remote control"),
+        ('broker_url_file = "/no/such/file"', "celery: the broker URL file /no/such/file cannot be read"),
+    ],
+)
+async def test_a_broker_that_cannot_be_used_is_named_without_its_secrets(settings, broker, why):
+    with pytest.raises(WiringError, match=why) as caught:
+        async with wired(settings(f'mode = "act"\n{REMOVAL}{DATABASE}[celery]\n{broker}\n'), time):
+            pytest.fail("wired")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_way_in_is_as_configured(settings):
+    text = DATABASE + BROKER + TARGET + 'protection_minutes = 30\nremoval = {mode = "gather", kills = true}\n'
+    loaded = settings(text)
+    way_in = controller_of(loaded.targets["default"], loaded).way_in
+    assert (way_in.consolidates, way_in.patience.kills, way_in.protection_seconds) == (True, True, 1800)
