@@ -172,6 +172,8 @@ def _table(trace: Trace, promise: Promise, least: Bound, enough: Bound, runs: Se
 
 def _remarks(promise: Promise, least: Bound, runs: Sequence[Used]) -> list[str]:
     remarks = list(least.remarks)
+    if runs:
+        remarks.append("policies are played on a plain queue here, as the bound is; `simulate` plays Airflow")
     if promise.excused_share:
         remarks.append("the schedule excuses nobody: with excuses it is dearer than need be")
     if any(run.verdict(promise) != "kept" for run in runs):

@@ -26,7 +26,7 @@ from simulations.onlookers import all_of
 from simulations.played import notes_of, played_document
 from simulations.price import parse
 from simulations.promise import Promise, promise_of
-from simulations.run import SimulationError, simulate
+from simulations.run import SimulationError, TooWideError, simulate
 from simulations.score import Score, score
 from simulations.slo import parse as parse_slo
 from simulations.trace import Trace, TraceError
@@ -109,6 +109,8 @@ def run_command(options: Options, controller: Controller | None = None) -> int:
     """
     try:
         _run(options, controller)
+    except TooWideError as error:
+        return complain(error, EXIT_USAGE)
     except SimulationError as error:
         return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:  # a policy's, a price's, a bound's

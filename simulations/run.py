@@ -35,6 +35,10 @@ class SimulationError(Exception):
     """The run cannot end; one line says why and what to change."""
 
 
+class TooWideError(SimulationError):
+    """A task that fits on no worker: wrong input, whatever the fleet does."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """What happened.  A row a task, in the trace's order; then a row a worker, in launch order."""
@@ -254,7 +258,7 @@ def check_maximum(maximum: int) -> None:
 def _check_widest(trace: Trace, service: ServiceModel) -> None:
     widest = int(np.argmax(trace.slots))
     if trace.slots[widest] > service.slots_per_worker:
-        raise SimulationError(
+        raise TooWideError(
             f"{trace.source}: row {widest + 1}, column slots: task {trace.keys[widest]!r} wants "
             f"{trace.slots[widest]}, a worker has {service.slots_per_worker}: it can never run; "
             "give more slots per worker"

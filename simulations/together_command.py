@@ -28,7 +28,7 @@ from simulations.onlookers import all_of
 from simulations.played import notes_of, played_document
 from simulations.price import Price, parse
 from simulations.promise import Promise, promise_of
-from simulations.run import Result, SimulationError
+from simulations.run import Result, SimulationError, TooWideError
 from simulations.score import Score, score, total
 from simulations.slo import Slo
 from simulations.slo import parse as parse_slo
@@ -57,6 +57,8 @@ def run_together(options: Options, targets: Mapping[str, Configured]) -> int:
     """Simulates all and prints.  The exit code: 0 done, 1 the run cannot end, 2 wrong usage or trace."""
     try:
         _run(options, targets)
+    except TooWideError as error:
+        return complain(error, EXIT_USAGE)
     except SimulationError as error:
         return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:

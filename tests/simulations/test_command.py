@@ -192,3 +192,11 @@ def test_a_page_and_a_picture_change_nothing_else(trace, tmp_path, capsys):
     assert page.read_text().startswith("<!doctype html>")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(log.read_text().splitlines()) == json.loads(alone)["ticks"] + 1
+
+
+def test_a_task_that_fits_on_no_worker_is_wrong_input(tmp_path, capsys):
+    """Exit code 2, as for any other row that cannot be used."""
+    path = tmp_path / "wide.csv"
+    path.write_text("task_key,queued_at,duration_s,slots\na,0,5,40\n")
+    assert run_command(Options(trace=path, slots=16, seed=1)) == 2
+    assert "column slots: task 'a' wants 40, a worker has 16" in capsys.readouterr().err
