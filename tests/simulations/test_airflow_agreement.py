@@ -36,9 +36,9 @@ def job_lists(draw, widest, pools):
     jobs = []
     for number in range(count):
         # A parent stands earlier in a hidden order, so rows themselves are in any order.  It is of the same
-        # run, or of none: runs that wait for one another may wait for ever.
+        # run, as in Airflow: when a run that waits for another's task arrives is not defined.
         dag, run = of[number]
-        earlier = [job for job in range(count) if place[job] < place[number] and of[job][1] in {run, ""}]
+        earlier = [job for job in range(count) if place[job] < place[number] and of[job][1] == run]
         pool = draw(st.sampled_from(POOLS))
         queue = draw(st.integers(0, len(widest) - 1))
         jobs.append(
