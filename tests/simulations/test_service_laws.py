@@ -35,7 +35,7 @@ class Told:
         return getattr(self._line, name)
 
 
-# A worker that is ready the instant it is ordered comes after that instant's starts; a timetable cannot say so.
+# A worker ready the instant it is ordered comes after that instant's starts; no timetable can say so.
 services = st.builds(
     ServiceModel,
     st.just(2),
