@@ -110,14 +110,17 @@ def tasks(tmp_path):
         tasks.close()
 
 
+async def named(probe):
+    """A pool process takes its name some time after its worker is ready."""
+    with anyio.fail_after(DEADLINE_SECONDS):
+        while await probe.look() != Work(0):  # noqa: ASYNC110 - a process of another program
+            await anyio.sleep(0.02)
+
+
 async def test_a_real_worker_is_seen_at_work(tasks):
     """Its pool is found by its title, as Airflow's workers have it (setproctitle)."""
     probe = Processes(r"celery@one:ForkPoolWorker-\d+")
-    with anyio.fail_after(
-        DEADLINE_SECONDS
-    ):  # a pool process names itself some time after the worker is ready
-        while await probe.look() != Work(0):
-            await anyio.sleep(0.02)
+    await named(probe)
     task = tasks.send()
     task.wait_begun()
     assert (await probe.look()).tasks == 1

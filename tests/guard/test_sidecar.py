@@ -37,7 +37,7 @@ class Sidecar:
         until(lambda: self.said("guarding"), f"the guard to listen: {self._log.read_text()}")
         pages = next(line["pages"] for line in self.lines() if line["event"] == "guarding")
         try:
-            with urllib.request.urlopen(f"{pages}/healthz", timeout=10) as answer:
+            with urllib.request.urlopen(f"{pages}/healthz", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

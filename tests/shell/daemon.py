@@ -61,7 +61,7 @@ class Running:
     async def get(self, path: str) -> tuple[int, str]:
         def ask() -> tuple[int, str]:
             try:
-                with urlopen(self.url + path, timeout=5) as answer:
+                with urlopen(self.url + path, timeout=60) as answer:
                     return answer.status, answer.read().decode()
             except HTTPError as error:
                 return error.code, error.read().decode()
@@ -91,7 +91,7 @@ class Running:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             return await self.process.wait()
 
 

@@ -80,7 +80,7 @@ async def test_statsd_alone_feeds_a_target_and_its_counters_are_metrics(settings
                 b"airflow.executor.running_tasks:4|g",
             ):
                 airflow.sendto(packet, ("127.0.0.1", port))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while parts.gauges["statsd_packets"]() < 3:  # noqa: ASYNC110 - a socket tells nobody
                 await anyio.sleep(0.01)
         demand = await ports.source.demand()

@@ -118,7 +118,7 @@ async def test_a_failure_makes_phantoms_doubtful_again(airflow):
     """After an outage the clock of trust starts anew."""
     await airflow.tasks(1, "running", host="w1", silent=400)
     source = airflow.source(settle_seconds=0.3)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not (await source.target().demand()).whole:  # noqa: ASYNC110 - that is the point
             await anyio.sleep(0.05)
     await airflow.no_schedulers()
