@@ -10,6 +10,8 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from autoscaler.configuration import load
+from autoscaler.guard.settings import AGENT_VARIABLE
+from autoscaler.guard.settings import load as load_guard
 from autoscaler.settings import Mode
 from tests.deploy.repository import ROOT, document
 
@@ -71,7 +73,11 @@ def called(*folders, without=()):
 
 @pytest.mark.parametrize(
     ("name", "operation"),
-    [("ecs-task-definition.json", "RegisterTaskDefinition"), ("ecs-service.json", "CreateService")],
+    [
+        ("ecs-task-definition.json", "RegisterTaskDefinition"),
+        ("ecs-worker-task-definition.json", "RegisterTaskDefinition"),
+        ("ecs-service.json", "CreateService"),
+    ],
 )
 def test_aws_takes_the_document(name, operation):
     """Every key and type is one that ECS's own service model knows."""
@@ -178,7 +184,7 @@ def test_what_writes_is_bound_to_the_one_service():
             assert set(statement["Condition"]["ArnEquals"]) == {"ecs:cluster"}
 
 
-@pytest.mark.parametrize("name", ["iam-policy.json", "iam-policy-check.json"])
+@pytest.mark.parametrize("name", ["iam-policy.json", "iam-policy-check.json", "iam-policy-guard.json"])
 def test_every_action_exists_and_none_is_a_wildcard(name):
     """A misspelt action grants nothing, and nobody says so."""
     assert document(name)["Version"] == "2012-10-17"
@@ -186,6 +192,27 @@ def test_every_action_exists_and_none_is_a_wildcard(name):
     assert all(statement["Effect"] == "Allow" for statement in statements(name))
     withheld = {"iam:PassRole", "ecs:StopTask", "ecs:RunTask", "ecs:RegisterTaskDefinition"}
     assert not granted(name) & withheld
+
+
+def test_a_worker_starts_behind_its_guard_and_survives_it():
+    """Seen in one process namespace, started once protected; a guard that dies comes back alone."""
+    task = document("ecs-worker-task-definition.json")
+    worker, guard = task["containerDefinitions"]
+    assert task["pidMode"] == "task"
+    assert worker["dependsOn"] == [{"containerName": guard["name"], "condition": "HEALTHY"}]
+    assert (worker["essential"], guard["essential"]) == (True, False)
+    assert guard["restartPolicy"]["enabled"] is True
+    settings = load_guard({AGENT_VARIABLE: "http://169.254.170.2/api/x"})
+    check = guard["healthCheck"]
+    assert f"http://{settings.host}:{settings.port}/healthz" in check["command"][-1]
+    # Checks that fail in the start period do not count: until then the guard has let the worker start.
+    assert check["startPeriod"] > settings.start_anyway_seconds
+    assert guard["stopTimeout"] >= worker["stopTimeout"]
+
+
+def test_the_worker_s_role_may_protect_and_nothing_else():
+    """The agent acts with the task's role."""
+    assert granted("iam-policy-guard.json") == {"ecs:GetTaskProtection", "ecs:UpdateTaskProtection"}
 
 
 def test_the_scan_sees_calls():
