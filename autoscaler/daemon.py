@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    contextmanager,
+)
 from dataclasses import dataclass, replace
 from time import time
 from typing import Any, TextIO
 
 import anyio
 import structlog
+from starlette.types import ASGIApp
 
 from autoscaler.configuration import ConfigurationError, fingerprint, public
 from autoscaler.controllers import controller_of, timing_of
@@ -28,12 +35,33 @@ from autoscaler.pages import application
 from autoscaler.records import opened_records
 from autoscaler.settings import Http, Settings
 from autoscaler.telemetry import Telemetry
-from autoscaler.wiring import WiringError, wired
+from autoscaler.wiring import Wired, WiringError, wired
 
 Signals = AsyncIterator[signal.Signals]
 
 GATHERING_SECONDS = 0.05
 """Signals so close behind one another are answered together."""
+
+
+@contextmanager
+def _signals() -> Iterator[Signals]:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        yield signals
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a daemon touches beside its settings; a simulation brings its own."""
+
+    clock: Callable[[], float] = time
+    """Unix seconds."""
+    signals: Callable[[], AbstractContextManager[Signals]] = _signals
+    wired: Callable[[Settings, Callable[[], float]], AbstractAsyncContextManager[Wired]] = wired
+    served: Callable[[ASGIApp, str, int], AbstractAsyncContextManager[str]] = served
+
+
+REAL = Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +89,12 @@ class _Remembered:
 class Daemon:
     """Runs all targets of a configuration until it is told to stop."""
 
-    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+    def __init__(
+        self, settings: Settings, reload: Callable[[], Settings], around: Surroundings = REAL
+    ) -> None:
         """`reload` reads the configuration anew; it raises `ConfigurationError`."""
-        self.telemetry = Telemetry(clock=time)
+        self.telemetry = Telemetry(clock=around.clock)
+        self._around = around
         self._settings = settings
         self._reload = reload
         self._remembered: dict[str, _Remembered] = {}
@@ -74,8 +105,7 @@ class Daemon:
         Raises `WiringError` if the first configuration cannot be put to work.
         """
         settings, working = self._settings, None
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        with self._around.signals() as signals:
             while True:
                 try:
                     following = await self._generation(settings, signals)
@@ -94,7 +124,7 @@ class Daemon:
         """Runs one configuration; the next one, or None to stop."""
         _check_policies(settings)
         async with AsyncExitStack() as stack:
-            parts = await stack.enter_async_context(wired(settings, time))
+            parts = await stack.enter_async_context(self._around.wired(settings, self._around.clock))
             sink = stack.enter_context(_records(settings.log.records_path))
             url = await self._listen(stack, settings.http)
             self.telemetry.begin(settings.mode.value, fingerprint(settings), settings.targets, sink)
@@ -117,7 +147,8 @@ class Daemon:
 
     async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
         try:
-            return await stack.enter_async_context(served(application(self.telemetry), http.host, http.port))
+            pages = self._around.served(application(self.telemetry), http.host, http.port)
+            return await stack.enter_async_context(pages)
         except OSError as error:
             place = f"http.host = {http.host}, http.port = {http.port}"
             raise WiringError(f"{place}: cannot listen: {error.strerror or error}") from None
@@ -125,7 +156,7 @@ class Daemon:
     def _loop(self, name: str, settings: Settings, ports: Ports) -> TargetLoop:
         target = settings.targets[name]
         controller = controller_of(target, settings)
-        loop = TargetLoop(name, controller, ports, timing_of(target), time, self.telemetry)
+        loop = TargetLoop(name, controller, ports, timing_of(target), self._around.clock, self.telemetry)
         before = self._remembered.get(name)
         if before is not None and before.same_service(name, settings):
             loop.memory = before.carried(controller)
