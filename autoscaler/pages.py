@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from autoscaler.telemetry import Telemetry, summary
@@ -49,7 +50,7 @@ def application(telemetry: Telemetry) -> Starlette:
             )
         names = [wanted] if wanted is not None else list(telemetry.targets)
         lines = [line for name in names for line in telemetry.targets[name].records.newest(limit)]
-        return PlainTextResponse("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson")
+        return StreamingResponse(_each(lines), media_type="application/x-ndjson")
 
     return Starlette(
         routes=[
@@ -60,6 +61,12 @@ def application(telemetry: Telemetry) -> Starlette:
             Route("/decisions", decisions),
         ]
     )
+
+
+async def _each(lines: Iterable[str]) -> AsyncIterator[str]:
+    """As fast as the client takes them: all in one piece they may be tens of megabytes."""
+    for line in lines:
+        yield f"{line}\n"
 
 
 def status(telemetry: Telemetry) -> dict[str, Any]:
