@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.sources.statsd.packets import MAX_NAME_LENGTH, MAX_PARSED_BYTES, Metric, parsed
@@ -118,6 +118,7 @@ lines = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(lines, max_size=5).map(b"\n".join))
 def test_no_packet_breaks_the_parser(packet):
     """Whatever arrives, each line is a finite metric or is counted."""

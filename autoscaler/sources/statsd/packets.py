@@ -19,6 +19,8 @@ MAX_PARSED_BYTES = 8192
 """A longer datagram is malformed: Airflow sends one metric of 20-70 bytes, batching clients up to 8 KiB."""
 MAX_NAME_LENGTH = 512
 """Airflow cuts its names at 250 characters (`[metrics] stat_name_max_length`); the prefix comes on top."""
+MAX_NUMBER_LENGTH = 64
+"""A float written out in full has 24; in thousands of digits a pattern may look for its end for seconds."""
 
 # The value is what follows the last colon, since a tag of InfluxDB's may hold one.
 _LINE = re.compile(rb"(?P<head>[^|]+):(?P<value>[^|:]+)\|(?P<kind>ms|[cghds])(?P<rest>(?:\|.*)?)")
@@ -72,7 +74,7 @@ def _metric(line: bytes) -> Metric | None:
 
 
 def _number(text: bytes) -> float | None:
-    if _NUMBER.fullmatch(text) is None:
+    if len(text) > MAX_NUMBER_LENGTH or _NUMBER.fullmatch(text) is None:
         return None
     value = float(text)
     return value if isfinite(value) else None

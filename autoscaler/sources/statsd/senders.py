@@ -21,6 +21,8 @@ MAX_SENDERS = 64
 """Nobody runs as many schedulers; the bound is against a flood of forged addresses."""
 MAX_GAUGES_PER_SENDER = 32
 """Two for each of sixteen executor classes."""
+MAX_CLASS_LENGTH = 100
+"""Of an executor class's name, which errors repeat."""
 
 
 @dataclass(slots=True)
@@ -128,7 +130,8 @@ class Senders:
         if group != "executor" or what not in {QUEUED, RUNNING}:
             return True
         executor = suffix or metric.tags.get("executor_class_name") or metric.tags.get("name") or ""
-        return metric.kind == "g" and self._gauged(metric, (executor, what), address, now)
+        proper = metric.kind == "g" and len(executor) <= MAX_CLASS_LENGTH and executor.isprintable()
+        return proper and self._gauged(metric, (executor, what), address, now)
 
     def load(self, executor: str, now: float) -> Load:
         """The load on that executor.  Raises `SourceError` unless a scheduler is alive to speak of it."""
