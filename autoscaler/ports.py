@@ -1,4 +1,4 @@
-"""What the loop needs of the world: a source of demand, a witness of who is busy, a fleet, an intake."""
+"""What the daemon needs of the world: demand, a witness of who is busy, a fleet, an intake, a lease."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ class IntakeError(Exception):
 
     Never holds a secret, nor what a task was given.
     """
+
+
+class LeaseError(Exception):
+    """The lease could not be asked; the message says what, where and what to do.  Never holds a secret."""
+
+
+class LeaseLostError(LeaseError):
+    """The lease is not held under that epoch any more, and never will be again."""
 
 
 class Source(Protocol):
@@ -98,6 +106,43 @@ class Intake(Protocol):
         consume less than it should at the last look, is told to consume its queues again.
         Raises `IntakeError`; whatever was told before may have been done.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """The daemon that asked acts."""
+
+    epoch: int
+    """Another at every taking: what was decided under one is not written under the next."""
+    quiet_seconds: float = 0.0
+    """For at least so long before, nobody's lease was confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandsBy:
+    """Another daemon acts."""
+
+    leader: str
+    """Which one, as far as the lease can say."""
+
+
+class Lease(Protocol):
+    """Held by at most one of several daemons.  All calls may come at the same time."""
+
+    async def acquire(self) -> Leads | StandsBy:
+        """Takes the lease if nobody holds it.  Raises `LeaseError`."""
+        ...
+
+    async def confirm(self, epoch: int) -> None:
+        """Returns if the lease was held under this epoch at some moment since the call; keeps it alive.
+
+        Raises `LeaseLostError`; or `LeaseError`, where it is not known and a later call may tell.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Gives up what is held, within seconds, and never raises.  No write may be in flight."""
         ...
 
 
