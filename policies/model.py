@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.orders import Orders
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -55,6 +57,8 @@ class Reason(StrEnum):
     RESUMING = "resuming"
     INTAKE_UNKNOWN = "intake_unknown"
     FROZEN = "frozen"
+    OVERRIDDEN = "overridden"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,8 @@ class Observation:
     capacity: Capacity | Unavailable
     evidence: Evidence = Evidence()
     last_write: LastWrite = None
+    orders: Orders | None = None
+    """What an operator ordered; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

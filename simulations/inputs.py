@@ -20,12 +20,21 @@ from autoscaler.core.guards import (
     WarmUp,
 )
 from policies.model import Capacity, Demand, Observation, Unavailable
+from policies.orders import Orders, Override, Pause, Way
 from simulations.play import EPOCH, Look
 from simulations.puppet import Outcome
 
 SECONDS = st.sampled_from([1.0, 10.0, 30.0, 60.0, 150.0, 400.0])
 LOADS = st.one_of(st.integers(0, 60), st.integers(0, 400), st.sampled_from([0, 0, 0, 16, 160]))
 ODD_NUMBERS = st.sampled_from([float("nan"), float("inf"), float("-inf"), -1.0])
+
+_ends = st.sampled_from([EPOCH, EPOCH + 300.0, EPOCH + 2000.0, float("inf")])
+_bound = st.none() | st.integers(0, 30)
+_pauses = st.builds(Pause, st.sampled_from(Way), _ends, st.just(EPOCH), st.just("anna"), st.just("a test"))
+_overrides = st.builds(Override, _bound, _bound, _ends, st.just(EPOCH))
+orders = st.builds(Orders, st.none() | _pauses, st.none() | _overrides)
+"""Whatever an operator may order, expired orders and bounds that cross included."""
+_seldom = st.sampled_from([False, False, False, True]).flatmap(lambda some: orders if some else st.none())
 
 looks = st.builds(
     Look,
@@ -39,6 +48,7 @@ looks = st.builds(
     witnessed=st.sampled_from([True, True, True, False]),
     stranger=st.sampled_from([False] * 9 + [True]),
     outcome=st.sampled_from([*Outcome, *[Outcome.APPLIED] * 5]),
+    orders=_seldom,
 )
 """Mostly well, often not."""
 
@@ -97,6 +107,7 @@ calm_looks = st.builds(
     queued=st.sampled_from([0, 0, 0, 40, 300]),
     running=st.sampled_from([0, 0, 1, 20, 40, 200]),
     outcome=st.sampled_from([*Outcome, *[Outcome.APPLIED] * 9]),
+    orders=_seldom,
 )
 """Everything is read; only thus does anything ever leave."""
 _spells = st.tuples(calm_looks | calm_looks | looks, st.integers(1, 8)).map(

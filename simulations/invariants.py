@@ -12,7 +12,7 @@ from math import ceil, floor, isfinite
 import numpy as np
 
 from autoscaler.core.controller import Controller
-from autoscaler.core.guards import Rate, RateRule, RateSelect, RateUnit
+from autoscaler.core.guards import Bounds, Rate, RateRule, RateSelect, RateUnit
 from autoscaler.core.state import State
 from policies.model import (
     Applied,
@@ -25,6 +25,7 @@ from policies.model import (
     Workers,
     WorkerState,
 )
+from policies.orders import Way
 
 
 class LawBrokenError(AssertionError):
@@ -47,6 +48,18 @@ def credible(controller: Controller, observation: Observation) -> bool:
     return all(isfinite(number) and number >= 0 for number in numbers) and (
         abs(age) <= controller.demand_max_age_seconds
     )
+
+
+def bounds_of(controller: Controller, observation: Observation) -> Bounds:
+    """The ordered bounds until they expire, else the configured ones."""
+    bounds, orders = controller.guards.bounds, observation.orders
+    override = orders.override if orders is not None else None
+    if override is None or observation.at >= override.until:
+        return bounds
+    low, high = override.minimum, override.maximum
+    if low is None:
+        return Bounds(min(bounds.minimum, high), high) if high is not None else bounds
+    return Bounds(low, max(low, bounds.maximum if high is None else high))
 
 
 @dataclass
@@ -88,11 +101,13 @@ class Invariants:
             self.foreign()
         if self.warm_since is None and credible(controller, observation):
             self.warm_since = observation.at
-        _keeps_bounds(controller, current, decision)
-        _never_lowers_in_doubt(controller, observation, capacity, decision)
+        bounds = bounds_of(controller, observation)
+        _keeps_bounds(bounds, current, decision)
+        _obeys_pauses(observation, current, decision)
+        _never_lowers_in_doubt(controller, observation, capacity, decision, bounds)
         _endangers_nobody(before, observation, capacity, decision)
-        self._keeps_warm(controller, observation.at, current, decision)
-        self._keeps_rates(controller, observation.at, current, decision)
+        self._keeps_warm(controller, observation.at, current, decision, bounds)
+        self._keeps_rates(controller, observation.at, current, decision, bounds)
         self.previous = (observation.at, current, decision.desired)
 
     def _remember_write(self, observation: Observation) -> None:
@@ -100,17 +115,21 @@ class Invariants:
         if isinstance(write, Applied | Unknown) and write.desired is not None and previous is not None:
             self.moves.append((previous[0], previous[1], write.desired))
 
-    def _keeps_warm(self, controller: Controller, at: float, current: int, decision: Decision) -> None:
+    def _keeps_warm(
+        self, controller: Controller, at: float, current: int, decision: Decision, bounds: Bounds
+    ) -> None:
         if self.warm_since is None or at - self.warm_since >= controller.guards.warm_up.seconds:
             return
-        least = min(current, controller.guards.bounds.maximum)
+        least = min(current, bounds.maximum)
         holds(
             decision.desired is None or decision.desired >= least,
             f"{current} -> {decision.desired} {at - self.warm_since:g} s after a start",
         )
 
-    def _keeps_rates(self, controller: Controller, at: float, current: int, decision: Decision) -> None:
-        limits, bounds, desired = controller.guards.rate, controller.guards.bounds, decision.desired
+    def _keeps_rates(
+        self, controller: Controller, at: float, current: int, decision: Decision, bounds: Bounds
+    ) -> None:
+        limits, desired = controller.guards.rate, decision.desired
         if limits is None or desired is None:
             return
         if desired > current:
@@ -148,8 +167,8 @@ def _is_well_formed(decision: Decision) -> None:
     holds(agrees, f"desired {decision.desired}, but the trail ends at {last}")
 
 
-def _keeps_bounds(controller: Controller, current: int, decision: Decision) -> None:
-    bounds, desired = controller.guards.bounds, decision.desired
+def _keeps_bounds(bounds: Bounds, current: int, decision: Decision) -> None:
+    desired = decision.desired
     inside = desired is None or bounds.minimum <= desired <= bounds.maximum
     holds(
         inside or (desired is not None and bounds.maximum < desired < current),
@@ -157,8 +176,21 @@ def _keeps_bounds(controller: Controller, current: int, decision: Decision) -> N
     )
 
 
+def _obeys_pauses(observation: Observation, current: int, decision: Decision) -> None:
+    pause = observation.orders.pause if observation.orders is not None else None
+    desired = decision.desired
+    if pause is None or desired is None or observation.at >= pause.until:
+        return
+    way = Way.OUT if desired > current else Way.IN
+    holds(pause.way not in {way, Way.BOTH}, f"{current} -> {desired} although {pause.way} is paused")
+
+
 def _never_lowers_in_doubt(
-    controller: Controller, observation: Observation, capacity: Capacity, decision: Decision
+    controller: Controller,
+    observation: Observation,
+    capacity: Capacity,
+    decision: Decision,
+    bounds: Bounds,
 ) -> None:
     desired, demand = decision.desired, observation.demand
     if capacity.contested_by or capacity.rollout is Rollout.FAILED:
@@ -172,7 +204,7 @@ def _never_lowers_in_doubt(
     holds(capacity.rollout is Rollout.STEADY, f"{change} during a rollout")
     said = decision.recommended
     holds(
-        (isfinite(said) and said >= 0) or capacity.desired > controller.guards.bounds.maximum,
+        (isfinite(said) and said >= 0) or capacity.desired > bounds.maximum,
         f"{change} because the policy said {said}",
     )
 

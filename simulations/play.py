@@ -15,6 +15,7 @@ from autoscaler.core.guards import Bounds
 from autoscaler.core.record import DecisionRecord, Record, StartRecord, decode, encode, replay
 from autoscaler.core.state import State
 from policies.model import Capacity, Decision, Demand, Evidence, LastWrite, Observation, Unavailable
+from policies.orders import Orders
 from simulations.invariants import Invariants, holds
 from simulations.puppet import Outcome, Puppet
 
@@ -43,6 +44,7 @@ class Look:
     stranger: bool = False
     """Whether a host that is no worker of ours is busy."""
     outcome: Outcome = Outcome.APPLIED
+    orders: Orders | None = None
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Play:
             capacity = self.puppet.capacity(self.at, listed=listed, witnessed=look.witnessed)
         strangers = ("stranger",) if look.stranger and listed else ()
         evidence = Evidence(self.at, strangers) if listed and look.witnessed else Evidence()
-        return Observation(self.at, demand, capacity, evidence, self.last_write)
+        return Observation(self.at, demand, capacity, evidence, self.last_write, look.orders)
 
     def _written(self, state: State, decision: Decision) -> tuple[Any, Any]:
         """As JSON: in memory NaN is unlike itself."""

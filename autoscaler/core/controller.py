@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autoscaler.core.alarms import Watch
 from autoscaler.core.drain import Caution
 from autoscaler.core.guards import GuardChain, NoData, rounded
+from autoscaler.core.orders import obeyed
 from autoscaler.core.ownership import Respect, hands_off
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.remember import after_decision, after_observation, after_write, blindly
@@ -24,6 +25,7 @@ from policies.model import (
     Stage,
     Unavailable,
 )
+from policies.orders import Way
 from policies.policy import Policy
 
 NO_DATA = NoData()
@@ -58,7 +60,12 @@ class Controller:
         capacity = _sane(observation.capacity)
         if demand is not observation.demand or capacity is not observation.capacity:
             observation = Observation(
-                observation.at, demand, capacity, observation.evidence, observation.last_write
+                observation.at,
+                demand,
+                capacity,
+                observation.evidence,
+                observation.last_write,
+                observation.orders,
             )
         at, guards = observation.at, self.guards
         history = state.history.append(observation)
@@ -66,7 +73,10 @@ class Controller:
         if observation.last_write is not None:
             state = after_write(state, observation.last_write, at, guards.rate_period_seconds)
         if isinstance(capacity, Unavailable):
-            removal = self.way_in.unseen(state, recommendation.workers, at)
+            orders, wish = observation.orders, recommendation.workers
+            if orders is not None and orders.pauses(Way.IN, at):
+                wish = INFINITY  # nobody is to leave
+            removal = self.way_in.unseen(state, wish, at)
             state = blindly(state, at, memory, history, guards)._replace(removal=removal)
             return state, _blind(state, recommendation, capacity.why)
         state = after_observation(
@@ -96,7 +106,10 @@ class Controller:
         proposal = during_rollout(self.respect(proposal, context), context)
         for guard in guards.after_rounding:
             proposal = guard(proposal, context)
-        return proposal, wish
+        orders = context.observation.orders
+        if orders is None:
+            return guards.bounds(proposal, context), wish
+        return obeyed(proposal, guards.bounds, orders, context), wish
 
     def _decided(self, proposal: Proposal, wish: int, context: Context) -> tuple[State, Decision]:
         at, current, state = context.at, context.current, context.state

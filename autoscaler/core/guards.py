@@ -260,13 +260,13 @@ class GuardChain:
     rate: RateLimit | None = None
 
     after_rounding: tuple[Guard, ...] = field(init=False, repr=False)
-    """Guards over whole workers; the bounds are the last."""
+    """Guards over whole workers; the bounds follow."""
     rate_period_seconds: float = field(init=False, repr=False)
     """The longest period of any rate: how long moves are remembered."""
 
     def __post_init__(self) -> None:
         chosen: tuple[Guard | None, ...] = (self.warm_up, self.stabilization, self.cooldown, self.rate)
         rules = (*self.rate.outward.rules, *self.rate.inward.rules) if self.rate else ()
-        object.__setattr__(self, "after_rounding", (*filter(None, chosen), self.bounds))
+        object.__setattr__(self, "after_rounding", tuple(filter(None, chosen)))
         longest = max((rule.period_seconds for rule in rules), default=0.0)
         object.__setattr__(self, "rate_period_seconds", longest)

@@ -25,6 +25,7 @@ from policies.model import (
     Workers,
 )
 from policies.mwaa import Mwaa, ScaleIn
+from policies.orders import Orders, Override, Pause
 from policies.policy import Policy
 
 CONTINUOUS = Mwaa(10, ScaleIn.CONTINUOUS)
@@ -61,6 +62,7 @@ class Clock:
     way_in: Caution | SafeRemoval = field(default_factory=Caution)
     last_write: LastWrite = None
     decision: Decision | None = None
+    orders: Orders | None = None
 
     def __post_init__(self) -> None:
         self.controller = Controller(
@@ -74,6 +76,13 @@ class Clock:
 
     def reloads(self, **changes: Any) -> Self:
         self.controller = replace(self.controller, guards=replace(self.controller.guards, **changes))
+        return self
+
+    def ordered(self, *given: Pause | Override) -> Self:
+        """From now on; without any, nothing."""
+        pause = next((each for each in given if isinstance(each, Pause)), None)
+        override = next((each for each in given if isinstance(each, Override)), None)
+        self.orders = Orders(pause, override) if given else None
         return self
 
     def wrote(self, outcome: LastWrite) -> Self:
@@ -110,7 +119,7 @@ class Clock:
         if fleet_unknown:
             fleet = Unavailable(fleet_unknown)
         known = evidence or (Evidence() if workers is None else Evidence(self.at, (), self.at))
-        observation = Observation(self.at, reading, fleet, known, self.last_write)
+        observation = Observation(self.at, reading, fleet, known, self.last_write, self.orders)
         self.state, self.decision = self.controller.step(self.state, observation)
         self.last_write = None
         if self.acts and (self.decision.desired is not None or self.decision.protected):

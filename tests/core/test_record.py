@@ -25,6 +25,7 @@ from autoscaler.core.state import State
 from policies.combine import Hours
 from policies.model import Applied, Observation, Refused, Unavailable, Unknown, Workers
 from policies.mwaa import MwaaMemory
+from policies.orders import Orders, Override, Pause, Way
 from tests.core.clock import NOON, UNKNOWN, Clock, listing, told
 
 GUARDS = {"stabilization": Stabilization(30.0, 60.0), "rate": RateLimit(Rate((RateRule(2, 60.0),)))}
@@ -56,7 +57,7 @@ def day() -> tuple[Clock, list[Record]]:
         {"running": 1, "workers": odd},
         *[{"running": 1, "workers": odd}] * 40,
     ):
-        clock.after(10).sees(**look)
+        clock.ordered(Pause(Way.IN, NOON + 70, NOON)).after(10).sees(**look)
         records.append(DecisionRecord(clock.at, "etl", seen[-1], clock.decision, "abc"))
     clock.controller = real
     return clock, records
@@ -260,6 +261,17 @@ def test_workers_are_compared_by_value():
     assert one != "workers"
     assert len(one) == 2
     assert isinstance(one, Workers)
+
+
+def test_an_operators_orders_come_back_as_they_were():
+    """Also one without an end; an observation of an older version had none."""
+    pause = Pause(Way.IN, float("inf"), 1e9, "anna", "database upgrade")
+    orders = Orders(pause, Override(None, 8, 2e9, 1e9))
+    observation = Observation(1.8e9, Unavailable("down"), Unavailable("down"), orders=orders)
+    document = to_json(observation)
+    assert from_json(json.loads(json.dumps(document)), Observation) == observation
+    del document["orders"]
+    assert from_json(document, Observation) == replace(observation, orders=None)
 
 
 def test_a_field_that_an_older_version_did_not_know_is_as_at_the_start():
