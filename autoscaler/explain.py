@@ -6,26 +6,21 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
-from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 from rich.table import Table
 
+from autoscaler.asking import UnreachableError, document_at, plain, text_at
 from autoscaler.core import record
 from autoscaler.core.record import DecisionRecord
 from policies.model import Capacity, Demand, Unavailable
 
-TIMEOUT_SECONDS = 5.0
-OPENER = build_opener(ProxyHandler({}))
-"""A daemon is asked directly: no proxy reaches a loopback address."""
-
-
-class UnreachableError(Exception):
-    """No daemon answered there."""
+LONGEST_BYTES = 16 * 2**20
+"""Of a line; a record that lists five thousand workers has 2 MB."""
 
 
 class BadRecordError(Exception):
@@ -34,7 +29,11 @@ class BadRecordError(Exception):
 
 def fetch_status(url: str) -> dict[str, Any]:
     """The daemon's `/status`.  Raises `UnreachableError`."""
-    document: dict[str, Any] = json.loads(_get(f"{url.rstrip('/')}/status"))
+    address = f"{url.rstrip('/')}/status"
+    document = document_at(address)
+    targets = document.get("targets")
+    if not isinstance(targets, dict) or not all(isinstance(view, dict) for view in targets.values()):
+        raise UnreachableError(f"{plain(address)}: the answer is no status; is it an autoscaler's address?")
     return document
 
 
@@ -42,7 +41,7 @@ def fetch_records(url: str, target: str | None, last: int) -> list[DecisionRecor
     """The newest decisions of a daemon, oldest first.  Raises `UnreachableError`, `BadRecordError`."""
     query = {"limit": str(last + 1)} | ({"target": target} if target else {})
     address = f"{url.rstrip('/')}/decisions?{urlencode(query)}"
-    return _newest(_decisions(address, _get(address).splitlines()), target, last)
+    return _newest(_decisions(plain(address), text_at(address).splitlines()), target, last)
 
 
 def read_records(path: Path, target: str | None, last: int) -> list[DecisionRecord]:
@@ -52,8 +51,8 @@ def read_records(path: Path, target: str | None, last: int) -> list[DecisionReco
     for a record that is broken, and where there is none at all.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            found = _newest(_decisions(str(path), lines), target, last)
+        with path.open("rb") as file:
+            found = _newest(_decisions(str(path), _lines(path, file)), target, last)
     except OSError as error:
         raise BadRecordError(f"{path}: cannot be read: {error.strerror}") from None
     if not found:
@@ -62,11 +61,21 @@ def read_records(path: Path, target: str | None, last: int) -> list[DecisionReco
     return found
 
 
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+    for number in count(1):
+        line = file.readline(LONGEST_BYTES)
+        if len(line) == LONGEST_BYTES:
+            raise BadRecordError(f"{path}, line {number}: longer than {LONGEST_BYTES // 2**20} MB")
+        if not line:
+            return
+        yield line.decode(errors="replace")
+
+
 def _decisions(place: str, lines: Iterable[str]) -> Iterator[DecisionRecord]:
     for number, line in enumerate(lines, 1):
         try:
             document = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         document = document.get("record", document) if isinstance(document, dict) else {}
         if not isinstance(document, dict) or document.get("kind") != "decision":
@@ -85,20 +94,6 @@ def _newest(decisions: Iterable[DecisionRecord], target: str | None, last: int) 
         if target in {None, decision.target}:
             kept.setdefault(decision.target, deque(maxlen=last)).append(decision)
     return sorted((each for some in kept.values() for each in some), key=lambda each: each.at)
-
-
-def _get(url: str) -> str:
-    try:
-        with OPENER.open(url, timeout=TIMEOUT_SECONDS) as answer:
-            text: str = answer.read().decode()
-            return text
-    except HTTPError as error:
-        raise UnreachableError(
-            f"{url}: {error.code}: {error.read().decode(errors='replace').strip()}"
-        ) from None
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UnreachableError(f"no daemon answers at {url}: {reason}; start one, or give --url") from None
 
 
 def print_decisions(decisions: list[DecisionRecord], *, as_json: bool) -> None:
@@ -123,7 +118,10 @@ def print_decisions(decisions: list[DecisionRecord], *, as_json: bool) -> None:
 
 
 def _heading(each: DecisionRecord) -> str:
-    moment = datetime.fromtimestamp(each.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        moment = datetime.fromtimestamp(each.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        moment = f"at {each.at:g}"
     match each.observation.demand:
         case Demand() as demand:
             seen = f"{demand.queued:g} queued, {demand.running:g} running"
@@ -139,30 +137,26 @@ def _heading(each: DecisionRecord) -> str:
     return f"{moment}  {plain(each.target)}: {seen}; {size}; {write}"
 
 
-def plain(text: str) -> str:
-    """Without control characters: a log may come from anywhere, and a terminal obeys escapes."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def print_status(document: dict[str, Any], *, as_json: bool) -> None:
     """A row a target."""
     if as_json:
         print(json.dumps(document))  # noqa: T201 - the command's output
         return
     console = Console(highlight=False, markup=False)
-    console.print(f"mode {document['mode']}", style="bold")
+    console.print(plain(f"mode {document.get('mode')}"), style="bold")
     columns = ("target", "healthy", "queued", "running tasks", "workers", "desired", "decision", "reason")
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, view in document["targets"].items():
         table.add_row(
             plain(name),
-            "yes" if view["healthy"] else "NO",
+            "yes" if view.get("healthy") else "NO",
             *(_cell(view.get(key)) for key in ("queued", "running_tasks", "running", "desired", "decision")),
-            plain(str(view["reason"])),
+            plain(str(view.get("reason"))),
         )
     console.print(table)
     for name, view in document["targets"].items():
-        for kind, note in view.get("alarms", {}).items():
+        alarms = view.get("alarms")
+        for kind, note in alarms.items() if isinstance(alarms, dict) else ():
             console.print(plain(f"alarm {name} {kind}: {note}"), style="bold red")
 
 

@@ -139,9 +139,13 @@ class Replay:
         except Exception as error:  # noqa: BLE001 - a policy of the user's may raise anything
             raise RecordError(f"the step fails: {type(error).__name__}: {error}") from None
         # Compared as written: in memory NaN is unlike itself, and most need not be read.
-        same = found.document.get("decision") == to_json(now)
-        recorded = now if same else _decoded(found).decision
-        _count(target, observation.at, asked(recorded), asked(now))
+        written = to_json(now)
+        recorded = now if found.document.get("decision") == written else _decoded(found).decision
+        same = recorded is now or to_json(recorded) == written
+        try:
+            _count(target, observation.at, asked(recorded), asked(now))
+        except (ValueError, OverflowError):
+            raise RecordError("decision.trail: expected a size that is a number of workers") from None
         if same or (self._change is not None and asked(recorded) == asked(now)):
             return
         target.tally.different += 1
@@ -205,7 +209,8 @@ def asking(decision: Decision) -> Stage:
 
     That depends on who is busy, which is only listed when the recorded decisions asked for it.
     """
-    return next(stage for stage in reversed(decision.trail) if stage.stage != CAUTION)
+    wanted = (stage for stage in reversed(decision.trail) if stage.stage != CAUTION)
+    return next(wanted, decision.trail[0])
 
 
 def asked(decision: Decision) -> int:

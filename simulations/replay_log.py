@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-LONGEST_BYTES = 64 * 2**20
-"""A record that lists a thousand workers has 400 kB; what is longer than this is no line of a log."""
+LONGEST_BYTES = 16 * 2**20
+"""A record that lists five thousand workers has 2 MB; what is longer than this is no line of a log."""
 SHOWN_CHARACTERS = 60
 
 _TARGET = re.compile(rb'"target":\s*"([^"\\]*)"')
@@ -96,7 +96,7 @@ def _read(number: int, document: Any) -> Found | Bad | Other:
     if "v" not in record or "kind" not in record:
         return Other(number)
     kind, target = record["kind"], record.get("target")
-    if kind not in {"start", "decision"} or not isinstance(target, str):
+    if kind not in ("start", "decision") or not isinstance(target, str):
         what = f"{_short(kind)} of {_short(target)}"
         return Bad(number, f"expected a start or a decision of a target, got {what}")
     mode = document.get("mode") if record is not document else ""

@@ -72,7 +72,8 @@ def status(url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
 
     Example: autoscaler status --url http://127.0.0.1:9275
     """
-    from autoscaler.explain import UnreachableError, fetch_status, print_status
+    from autoscaler.asking import UnreachableError
+    from autoscaler.explain import fetch_status, print_status
 
     try:
         print_status(fetch_status(url), as_json=as_json)
@@ -94,9 +95,9 @@ def explain(
 
     Example: autoscaler explain -n 3        Example: autoscaler explain --log records.jsonl
     """
+    from autoscaler.asking import UnreachableError
     from autoscaler.explain import (
         BadRecordError,
-        UnreachableError,
         fetch_records,
         print_decisions,
         read_records,

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 BESIDE_THE_TARGET = ("mode", "parallelism")
 """What a daemon's start record holds beside the target's own table."""
+SIMULATED: dict[str, tuple[type, ...]] = {
+    "slots": (int,),
+    "policy": (dict,),
+    "scale_in": (str, type(None)),
+    "minimum": (int,),
+    "maximum": (int,),
+}
+"""What of a simulation's start record makes its controller."""
 LONG_LOG_BYTES = 20 * 2**20
 """Shorter logs end before a progress bar is worth a look."""
 
@@ -73,10 +81,12 @@ def _rebuilt(config: Any, mode: str) -> Controller:
         own = {name: value for name, value in config.items() if name not in BESIDE_THE_TARGET}
         mode = str(config.get("mode") or mode or "act")
         return _configured(_valid(Target, own), mode, config.get("parallelism"))
-    names = ("slots", "policy", "scale_in", "minimum", "maximum")
-    if missing := [name for name in names if name not in config]:
+    if missing := [name for name in SIMULATED if name not in config]:
         raise ValueError(f"{missing[0]} is missing")
-    controller = controller_of(Options(trace=Path(), **{name: config[name] for name in names}))
+    for name, kinds in SIMULATED.items():
+        if type(config[name]) not in kinds:
+            raise ValueError(f"{name}: expected {kinds[0].__name__}, got {type(config[name]).__name__}")
+    controller = controller_of(Options(trace=Path(), **{name: config[name] for name in SIMULATED}))
     return replace(controller, observing=False)
 
 

@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from math import isfinite
+from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -29,12 +30,26 @@ _EXPECTED = {float: "a number", int: "a whole number", str: "a text", bool: "tru
 _ACCEPTED: dict[Any, set[type[Any]]] = {float: {float, int}, int: {int}, str: {str}, bool: {bool}}
 
 
+LARGEST = 2**63 - 1
+MOST_BOUND = 1_000_000
+"""Rows of a history, for which room is made before there are any: eleven days of looks a second apart."""
+
+_SHOWN = Repr()  # looks into a value no deeper and no further than it is shown
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
+
+
 class MisfitError(ValueError):
-    """A JSON value that is none of the expected type; names the place."""
+    """A JSON value that is none of the expected type; names the place, in one line."""
 
     def __init__(self, place: str, expected: str, got: Any) -> None:
-        shown = repr(got) if len(repr(got)) <= 60 else f"{repr(got)[:57]}..."
-        super().__init__(f"{place}: expected {expected}, got {shown}" if place else f"expected {expected}")
+        # Names of fields come from the file, too: each is shown, and no terminal obeys it.
+        where = _cut("".join(each if each.isprintable() else "?" for each in place), 200)
+        shown = _cut(_SHOWN.repr(got), 60)
+        super().__init__(f"{where}: expected {expected}, got {shown}" if place else f"expected {expected}")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def to_json(value: Any, memory_type: Any = Any) -> Any:
@@ -98,6 +113,8 @@ def _plain(document: Any, shape: Any, place: str) -> Any:
             raise MisfitError(place, f"a {shape.__name__}", document) from None
     if shape in _EXPECTED and type(document) not in _ACCEPTED[shape]:
         raise MisfitError(place, _EXPECTED[shape], document)
+    if type(document) is int and not -LARGEST <= document <= LARGEST:
+        raise MisfitError(place, "a number that 64 bits hold", document)
     return document
 
 
@@ -138,7 +155,8 @@ def _one_of(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str
                 )
             rest = {name: value for name, value in document.items() if name != "outcome"}
             return from_json(rest, outcome, memory_type, place)
-        candidates.sort(key=lambda shape: len(set(document) ^ set(_types(shape))))
+        if len(candidates) > 1:
+            candidates.sort(key=lambda shape: len(set(document) ^ set(_types(shape))))
     return from_json(document, candidates[0], memory_type, place)
 
 
@@ -190,6 +208,8 @@ def _history_from_json(document: Any, place: str) -> History:
             f"{place}.rows", f"{len(failures)} rows of {len(COLUMNS)} numbers", document["rows"]
         )
     bound = from_json(document["bound"], int, Any, f"{place}.bound")
+    if not 1 <= bound <= MOST_BOUND:
+        raise MisfitError(f"{place}.bound", f"1 to {MOST_BOUND}", bound)
     latest = from_json(document["latest"], Observation | None, Any, f"{place}.latest")
     table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
     return History(bound).restored(table, failures, latest)

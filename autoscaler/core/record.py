@@ -91,13 +91,13 @@ def decode(line: str, memory_type: Any = Any, line_number: int = 1) -> Record:
     as JSON has it.  Raises `RecordError`.
     """
     try:
-        document = json.loads(line)
-    except ValueError as error:
-        raise RecordError(f"line {line_number}: not JSON: {error}") from None
-    try:
-        return _record(document, memory_type)
+        return _record(json.loads(line), memory_type)
     except MisfitError as error:
         raise RecordError(f"line {line_number}: {error}") from None
+    except ValueError as error:
+        raise RecordError(f"line {line_number}: not JSON: {error}") from None
+    except RecursionError:
+        raise RecordError(f"line {line_number}: nested deeper than any record is") from None
 
 
 def read(lines: Iterable[str], memory_type: Any = Any) -> Iterator[Record]:
@@ -163,4 +163,6 @@ def _record(document: Any, memory_type: Any) -> Record:
     # Whoever wraps a record may add keys of its own at the top.
     known = {name: value for name, value in document.items() if name in shape.__dataclass_fields__}
     record: Record = from_json(known, shape, memory_type)
+    if isinstance(record, DecisionRecord) and not record.decision.trail:
+        raise MisfitError("decision.trail", "at least one stage", [])
     return record

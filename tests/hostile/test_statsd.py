@@ -12,7 +12,7 @@ from autoscaler.ports import SourceError
 from autoscaler.sources.statsd import StatsdServer
 from autoscaler.sources.statsd.packets import MAX_NUMBER_LENGTH, parsed
 from autoscaler.sources.statsd.senders import MAX_CLASS_LENGTH, MAX_GAUGES_PER_SENDER, MAX_SENDERS, Senders
-from tests.hostile.laws import is_told_well
+from tests.hostile.laws import must_be_told_well
 
 
 def server(clock=lambda: 1000.0):
@@ -61,7 +61,7 @@ def test_whatever_is_heard_the_load_is_a_load_or_unknown(heard):
         try:
             load, age = hears.load(executor)
         except SourceError as error:
-            assert is_told_well(error)
+            must_be_told_well(error)
         else:
             assert 0 <= load.queued < float("inf")
             assert 0 <= load.running < float("inf")
@@ -85,7 +85,7 @@ def test_a_class_whose_name_is_no_name_is_malformed(name):
 
 
 def test_a_flood_of_packets_fills_nothing():
-    """Thousands of senders, classes, names and tags: what is kept has an end, and what was known stays known."""
+    """Thousands of senders, classes and names: what is kept has an end, what was known stays known."""
     hears = server()
 
     def flood(numbers):

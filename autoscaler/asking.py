@@ -1,0 +1,68 @@
+"""Asks a running daemon's pages, for a person: an answer within bounds, or one line that says why not."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPException, HTTPResponse
+from time import monotonic
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+TIMEOUT_SECONDS = 5.0
+"""Between two pieces of an answer."""
+ANSWER_SECONDS = 60.0
+"""For the whole of it."""
+MOST_BYTES = 128 * 2**20
+"""Twice what a daemon keeps of decision records."""
+COMPLAINT_BYTES = 300
+OPENER = build_opener(ProxyHandler({}))
+"""A daemon is asked directly: no proxy reaches a loopback address."""
+
+
+class UnreachableError(Exception):
+    """No daemon answered there."""
+
+
+def text_at(url: str) -> str:
+    """What is there.  Raises `UnreachableError`."""
+    if not url.startswith(("http://", "https://")):
+        raise UnreachableError(f"{plain(url)}: expected http://HOST:PORT")
+    try:
+        with OPENER.open(url, timeout=TIMEOUT_SECONDS) as answer:
+            return _body(answer).decode()
+    except HTTPError as error:
+        with error:
+            words = error.read(COMPLAINT_BYTES).decode(errors="replace").strip()
+        raise UnreachableError(f"{plain(url)}: {error.code}: {plain(words)}") from None
+    except (OSError, ValueError, HTTPException) as error:
+        reason = plain(str(getattr(error, "reason", error)) or type(error).__name__)[:COMPLAINT_BYTES]
+        raise UnreachableError(
+            f"no daemon answers at {plain(url)}: {reason}; start one, or give --url"
+        ) from None
+
+
+def document_at(url: str) -> dict[str, Any]:
+    """The JSON object that is there.  Raises `UnreachableError`."""
+    try:
+        document = json.loads(text_at(url))
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise UnreachableError(f"{plain(url)}: the answer is no JSON object; is it an autoscaler's address?")
+    return document
+
+
+def plain(text: str) -> str:
+    """Without control characters: a text may come from anywhere, and a terminal obeys escapes."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _body(answer: HTTPResponse) -> bytes:
+    until, parts, size = monotonic() + ANSWER_SECONDS, [], 0
+    while part := answer.read1(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES or monotonic() > until:
+            raise ValueError(f"an answer of more than {MOST_BYTES // 2**20} MB or {ANSWER_SECONDS:.0f} s")
+    return b"".join(parts)
