@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit proof docs lock clean
+.PHONY: setup demo test lint types contracts unit proof mutation docs lock clean
 
 setup: .venv/.ready
 
@@ -43,6 +43,10 @@ unit: setup
 proof: setup
 	$(BIN)/pytest -n 2 -m deep
 
+mutation: setup
+	CI=true nice $(BIN)/mutmut run
+	$(BIN)/python benchmarks/mutation.py
+
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from autoscaler.reference import refreshed; \
 	  page = Path('README.md'); page.write_text(refreshed(page.read_text()))"
@@ -57,4 +61,4 @@ lock:
 	  -o deploy/requirements-build.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage mutants

@@ -119,4 +119,4 @@ def _checked(name: str, found: Any) -> type[Any]:
 
 
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(cls))
+    return TypeAdapter(with_config(ConfigDict(allow_inf_nan=False))(cls))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from math import floor
 from typing import Annotated, Any, ClassVar
@@ -61,7 +61,8 @@ class HighestOf:
         memories = tuple(part for part, _ in answers)
         sizes = [answer for _, answer in answers if 0 <= answer.workers < float("inf")]
         highest = max(sizes, key=lambda each: each.workers, default=answers[0][1])
-        if len(sizes) < len(answers) and highest.workers <= _current(history):
+        assert history.latest is not None
+        if len(sizes) < len(answers) and highest.workers <= _current(history.latest):
             highest = next(answer for _, answer in answers if answer not in sizes)
         return memories, highest
 
@@ -74,8 +75,8 @@ class HighestOf:
         return reduce(Lull.both, promised) if len(promised) == len(lulls) else None
 
 
-def _current(history: History) -> float:
-    capacity = history.latest.capacity if history.latest is not None else None
+def _current(observation: Observation) -> float:
+    capacity = observation.capacity
     return capacity.desired if isinstance(capacity, Capacity) else 0.0
 
 
@@ -129,7 +130,7 @@ class ScheduledFloor:
     def recommend(self, memory: Hours | None, history: History) -> tuple[Hours, Recommendation]:
         """The floor inside its hours, else nothing."""
         observation = history.latest
-        assert observation is not None, "a policy is asked after an observation"
+        assert observation is not None
         at = observation.at
         hours = memory if memory and memory.started_at <= at < memory.next_at else self.hours(at)
         if at - hours.started_at < self.duration_seconds:
@@ -150,7 +151,7 @@ class ScheduledFloor:
         twice.
         """
         # croniter looks strictly before its start: from the next whole second, the minute itself counts.
-        now = datetime.fromtimestamp(floor(at) + 1, UTC).astimezone(ZoneInfo(self.time_zone))
+        now = datetime.fromtimestamp(floor(at) + 1, ZoneInfo(self.time_zone))
         started_at: float = croniter(self.cron, now).get_prev(float)
         next_at: float = croniter(self.cron, now - timedelta(seconds=1)).get_next(float)
         return Hours(started_at, next_at)

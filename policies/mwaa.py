@@ -92,7 +92,7 @@ class Mwaa:
     def recommend(self, memory: MwaaMemory, history: History) -> tuple[MwaaMemory, Recommendation]:
         """The formula of the newest reading; without one, the size that is."""
         observation = history.latest
-        assert observation is not None, "a policy is asked after an observation"
+        assert observation is not None
         demand, capacity = observation.demand, observation.capacity
         current = float(capacity.desired) if isinstance(capacity, Capacity) else 0.0
         if not isinstance(demand, Demand):

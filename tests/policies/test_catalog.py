@@ -30,6 +30,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"name": "policies.model:Demand"}, "it lacks initial, recommend, monotone, window_seconds, memory_type"),
     ({"name": f"{__name__}:Thawed"}, "must be a frozen dataclass with a policy's methods"),
+    ({"name": "os:path:join"}, "policy 'os:path:join' cannot be imported: AttributeError"),
+    ({"name": f"{__name__}:NO_CLASS"}, "NO_CLASS' must be a frozen dataclass with a policy's methods"),
+    (
+        {"name": f"{__name__}:Nested", "slots_per_worker": 5, "wanted": [1, "x"]},
+        f"policy '{__name__}:Nested', wanted.1: Input should be a valid integer",
+    ),
     ({"name": "mwaa"}, "policy 'mwaa' needs slots_per_worker"),
     ({"name": "mwaa", "slots_per_worker": 0}, "policy 'mwaa', slots_per_worker: Input should be greater"),
     ({"name": "mwaa", "slots_per_worker": "x"}, "policy 'mwaa', slots_per_worker: Input should be a valid"),
@@ -44,7 +50,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"name": "mwaa", "slots_per_worker": 5, "scale_in": "down"}, "scale_in: Input should be 'when-idle' or"),
     (
         {"name": "mwaa", "environment_class": "mw1.huge"},
-        "environment_class must be one of mw1.micro",
+        "environment_class must be one of mw1.micro, mw1.small, mw1.medium",
     ),
     ({"name": "mwaa", "environment_class": 3}, "environment_class must be one of"),
     (
@@ -76,11 +82,39 @@ class Thawed:
     initial = recommend = monotone = window_seconds = memory_type = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Nested(Mwaa):
+    """A policy with more in one field than one value."""
+
+    wanted: tuple[int, int] = (1, 2)
+
+
+NO_CLASS = Mwaa(5)
+
+
 @pytest.mark.parametrize(("specification", "message"), BAD, ids=range(len(BAD)))
 def test_a_bad_specification_says_what_is_wrong(specification: dict[str, Any], message: str):
     with pytest.raises(PolicyError) as caught:
         build(specification)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("specification", "message"),
+    [
+        ({}, "a policy needs a name, such as {name = 'mwaa'}"),
+        ({"name": "highest"}, "policy 'highest' needs policies: a list such as [{name = 'mwaa'}, ...]"),
+        (
+            {"name": f"{__name__}:Thawed"},
+            f"policy '{__name__}:Thawed' must be a frozen dataclass with a policy's methods",
+        ),
+    ],
+    ids=["no name", "no parts", "not frozen"],
+)
+def test_a_message_says_that_and_no_more(specification: dict[str, Any], message: str):
+    with pytest.raises(PolicyError) as caught:
+        build(specification)
+    assert str(caught.value) == message
 
 
 def test_every_built_in_builds():
@@ -102,6 +136,7 @@ def test_a_policy_of_ones_own_by_entry_point(tmp_path: Path, monkeypatch: pytest
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-policy\nVersion: 1\n")
     (metadata / "entry_points.txt").write_text(
         f"[{ENTRY_POINT_GROUP}]\nown = policies.mwaa:Mwaa\nbroken = no_such_module_at_all:Policy\n"
+        "[console_scripts]\nforeign = policies.mwaa:Mwaa\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     importlib.invalidate_caches()
@@ -109,3 +144,5 @@ def test_a_policy_of_ones_own_by_entry_point(tmp_path: Path, monkeypatch: pytest
     assert find("own") is Mwaa
     with pytest.raises(PolicyError, match="policy 'broken' cannot be imported: ModuleNotFoundError"):
         find("broken")
+    with pytest.raises(PolicyError, match="there is no policy 'foreign'"):
+        find("foreign")

@@ -25,7 +25,10 @@ def holds(floor: ScheduledFloor, at: float) -> bool:
     history = History().append(Observation(at, Unavailable("down"), Capacity(1, 0, 1)))
     _, recommendation = floor.recommend(floor.initial(), history)
     assert recommendation.because is Reason.SCHEDULE
-    assert recommendation.workers in {0.0, floor.workers}
+    assert recommendation in {
+        Recommendation(floor.workers, Reason.SCHEDULE, floor.cron),
+        Recommendation(0.0, Reason.SCHEDULE),
+    }
     return recommendation.workers > 0
 
 
@@ -77,16 +80,26 @@ def test_a_start_that_the_clock_repeats_happens_twice():
         assert not holds(floor, instant("2026-10-25T02:45", fold))
 
 
+# When it is asked, the start that it knows then, and whether it knew it already.
+LOOKS = (
+    (7200.0, 7200.0, False),
+    (7200.0, 7200.0, True),
+    (7900.0, 7200.0, True),
+    (10800.0, 10800.0, False),
+    (7300.0, 7200.0, False),
+)
+
+
 def test_it_computes_the_calendar_once_a_start():
-    """In between, its memory knows the last start and the next; a clock set back asks again."""
+    """From a start to the next its memory knows both; a clock set back asks again."""
     floor, history = ScheduledFloor("0 * * * *", 3, 600), History()
     memory: Hours | None = None
-    for at, started_at in ((7200.0, 7200.0), (7900.0, 7200.0), (10800.0, 10800.0), (7300.0, 7200.0)):
+    for at, started_at, known in LOOKS:
         history = history.append(Observation(at, Demand(0, 0, at), Capacity(1, 0, 1)))
         before = memory
         memory, recommendation = floor.recommend(memory, history)
         assert memory == Hours(started_at, started_at + 3600)
-        assert (memory is before) is (at == 7900.0)
+        assert (memory is before) is known
         assert recommendation.workers == (0.0 if at == 7900.0 else 3)
 
 
@@ -117,7 +130,7 @@ def test_the_largest_wish_wins_with_its_reason():
 def test_an_answer_that_is_no_size_blocks_only_the_way_in():
     """Whichever comes first: five run, so three must wait and nine may go."""
     for odd in (float("nan"), float("inf"), -1.0):
-        assert highest(odd, 3.0) == highest(3.0, odd) == f"says {odd}"
+        assert highest(odd, 3.0) == highest(3.0, odd) == highest(5.0, odd) == f"says {odd}"
         assert highest(odd, 9.0) == highest(9.0, odd) == "says 9.0"
     assert highest(float("nan")) == "says nan"
     assert highest(float("nan"), 1.0, capacity=Unavailable("throttled")) == "says 1.0"
@@ -132,5 +145,7 @@ def test_it_is_what_its_parts_are():
     adapter = TypeAdapter(both.memory_type)
     assert adapter.validate_json(adapter.dump_json(memory)) == memory
     assert both.initial() == (MwaaMemory(), None, None)
-    with pytest.raises(ValueError, match="at least one policy"):
+    with pytest.raises(ValueError, match=r"^policies must name at least one policy$"):
         HighestOf(())
+    with pytest.raises(ValueError, match="shorter"):
+        both.recommend((MwaaMemory(),), History().append(Observation(0.0, Demand(0, 0, 0.0), FIVE)))

@@ -71,6 +71,8 @@ def test_an_unknown_fleet_has_no_size_to_stay_at():
     history = History().append(Observation(0.0, Demand(0, 9, 0.0), Unavailable("throttled")))
     _, answer = Mwaa(5).recommend(MwaaMemory(), history)
     assert answer == Recommendation(1.8, Reason.DEMAND)
+    history = History().append(Observation(0.0, Unavailable("down"), Unavailable("throttled")))
+    assert Mwaa(5).recommend(MwaaMemory(), history)[1] == Recommendation(0.0, Reason.NO_OPINION)
 
 
 def test_its_window_is_the_idle_time_where_that_counts():
