@@ -7,7 +7,7 @@ from http.client import HTTPException, HTTPResponse
 from time import monotonic
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 TIMEOUT_SECONDS = 5.0
 """Between two pieces of an answer."""
@@ -16,20 +16,29 @@ ANSWER_SECONDS = 60.0
 MOST_BYTES = 128 * 2**20
 """Twice what a daemon keeps of decision records."""
 COMPLAINT_BYTES = 300
-OPENER = build_opener(ProxyHandler({}))
-"""A daemon is asked directly: no proxy reaches a loopback address."""
+
+
+class _Stays(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Nowhere."""
+
+
+OPENER = build_opener(ProxyHandler({}), _Stays)
+"""A daemon is asked directly: no proxy reaches a loopback address, and nobody else gets a token."""
 
 
 class UnreachableError(Exception):
     """No daemon answered there."""
 
 
-def text_at(url: str) -> str:
-    """What is there.  Raises `UnreachableError`."""
+def text_at(url: str, order: bytes | None = None, token: str = "") -> str:
+    """What is there, or what it says to an order.  Raises `UnreachableError`."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     if not url.startswith(("http://", "https://")):
         raise UnreachableError(f"{plain(url)}: expected http://HOST:PORT")
     try:
-        with OPENER.open(url, timeout=TIMEOUT_SECONDS) as answer:
+        request = Request(url, order, headers)  # noqa: S310 - its scheme was looked at
+        with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
             return _body(answer).decode()
     except HTTPError as error:
         with error:
@@ -42,10 +51,10 @@ def text_at(url: str) -> str:
         ) from None
 
 
-def document_at(url: str) -> dict[str, Any]:
-    """The JSON object that is there.  Raises `UnreachableError`."""
+def document_at(url: str, order: bytes | None = None, token: str = "") -> dict[str, Any]:
+    """The JSON object that is there, or the answer to an order.  Raises `UnreachableError`."""
     try:
-        document = json.loads(text_at(url))
+        document = json.loads(text_at(url, order, token))
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):

@@ -17,7 +17,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from autoscaler.reference import fields
 from autoscaler.settings import ENVIRONMENT_PREFIX, Settings
 
-SECRET_KEYS = frozenset({"database_url", "broker_url"})
+SECRET_KEYS = frozenset({"database_url", "broker_url", "token"})
 
 
 class ConfigurationError(Exception):

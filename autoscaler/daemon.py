@@ -31,9 +31,10 @@ from autoscaler.core import record
 from autoscaler.core.controller import Controller
 from autoscaler.http_server import served
 from autoscaler.loop import Memory, Ports, TargetLoop
+from autoscaler.orders.pages import Desk
 from autoscaler.pages import application
 from autoscaler.records import opened_records
-from autoscaler.settings import Http, Settings
+from autoscaler.settings import Settings
 from autoscaler.telemetry import Telemetry
 from autoscaler.wiring import Wired, WiringError, wired
 
@@ -126,7 +127,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             parts = await stack.enter_async_context(self._around.wired(settings, self._around.clock))
             sink = stack.enter_context(_records(settings.log.records_path))
-            url = await self._listen(stack, settings.http)
+            url = await self._listen(stack, settings, parts)
             self.telemetry.begin(settings.mode.value, fingerprint(settings), settings.targets, sink)
             for gauge, value in parts.gauges.items():
                 self.telemetry.metrics.follow(gauge, value)
@@ -145,9 +146,18 @@ class Daemon:
             )  # also before a reload: the next generation may not know these workers any more
         return following
 
-    async def _listen(self, stack: AsyncExitStack, http: Http) -> str:
+    async def _listen(self, stack: AsyncExitStack, settings: Settings, parts: Wired) -> str:
+        http, clock, telemetry = settings.http, self._around.clock, self.telemetry
+        desk = Desk(
+            parts.orders,
+            parts.token,
+            tuple(settings.targets),
+            clock,
+            telemetry.ordered,
+            telemetry.order_refused,
+        )
         try:
-            pages = self._around.served(application(self.telemetry), http.host, http.port)
+            pages = self._around.served(application(telemetry, desk), http.host, http.port)
             return await stack.enter_async_context(pages)
         except OSError as error:
             place = f"http.host = {http.host}, http.port = {http.port}"

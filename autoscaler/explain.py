@@ -17,6 +17,7 @@ from rich.table import Table
 from autoscaler.asking import UnreachableError, document_at, plain, text_at
 from autoscaler.core import record
 from autoscaler.core.record import DecisionRecord
+from autoscaler.orders.words import in_words
 from policies.model import Capacity, Demand, Unavailable
 
 LONGEST_BYTES = 16 * 2**20
@@ -29,11 +30,19 @@ class BadRecordError(Exception):
 
 def fetch_status(url: str) -> dict[str, Any]:
     """The daemon's `/status`.  Raises `UnreachableError`."""
-    address = f"{url.rstrip('/')}/status"
-    document = document_at(address)
+    return _of_targets(f"{url.rstrip('/')}/status")
+
+
+def order(url: str, kind: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+    """Gives a daemon an order; what stands then.  Raises `UnreachableError`."""
+    return _of_targets(f"{url.rstrip('/')}/{kind}", json.dumps(body).encode(), token)
+
+
+def _of_targets(address: str, *order: Any) -> dict[str, Any]:
+    document = document_at(address, *order)
     targets = document.get("targets")
     if not isinstance(targets, dict) or not all(isinstance(view, dict) for view in targets.values()):
-        raise UnreachableError(f"{plain(address)}: the answer is no status; is it an autoscaler's address?")
+        raise UnreachableError(f"{plain(address)}: no answer about targets; is it an autoscaler's address?")
     return document
 
 
@@ -107,6 +116,8 @@ def print_decisions(decisions: list[DecisionRecord], *, as_json: bool) -> None:
         console.print("no decisions yet")
     for each in decisions:
         console.print(_heading(each), style="bold", soft_wrap=True)
+        for line in in_words(each.observation.orders):
+            console.print(plain(f"ordered: {line}"), style="yellow", soft_wrap=True)
         table = Table("stage", "workers", "reason", "note", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.columns[1].justify = "right"
         for stage in each.decision.trail:
@@ -155,9 +166,26 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
         )
     console.print(table)
     for name, view in document["targets"].items():
+        for line in _ordered(view):
+            console.print(plain(f"ordered {name}: {line}"), style="yellow")
         alarms = view.get("alarms")
         for kind, note in alarms.items() if isinstance(alarms, dict) else ():
             console.print(plain(f"alarm {name} {kind}: {note}"), style="bold red")
+
+
+def print_orders(document: dict[str, Any], *, as_json: bool) -> None:
+    """A line an order that stands now."""
+    if as_json:
+        print(json.dumps(document))  # noqa: T201 - the command's output
+        return
+    for name, view in document["targets"].items():
+        for line in _ordered(view) or ["no orders"]:
+            print(plain(f"{name}: {line}"))  # noqa: T201
+
+
+def _ordered(view: dict[str, Any]) -> list[Any]:
+    lines = view.get("ordered")
+    return lines if isinstance(lines, list) else []
 
 
 def _cell(value: Any) -> str:

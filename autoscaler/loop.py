@@ -44,6 +44,7 @@ from policies.model import (
     Unknown,
     Workers,
 )
+from policies.orders import Orders
 
 Reading = TypeVar("Reading")
 
@@ -68,6 +69,8 @@ class Ports:
     fleet: Fleet
     witness: Witness | None = None
     intake: Intake | None = None
+    orders: Callable[[float], Orders | None] = lambda _: None
+    """What an operator has ordered, at an instant."""
 
 
 @dataclass(slots=True)
@@ -148,7 +151,7 @@ class TargetLoop:
             memory.workers = workers = seen.workers
             await self._read(partial(ports.intake.look, workers), intakes)
             seen, evidence = agreed(seen, evidence, intakes[0])
-        return Observation(at, demand[0], seen, evidence, memory.last_write)
+        return Observation(at, demand[0], seen, evidence, memory.last_write, ports.orders(at))
 
     async def _read(
         self, ask: Callable[[], Awaitable[Reading]], answers: list[Reading | Unavailable]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from autoscaler.orders.given import KINDS
 from autoscaler.ports import Tick
 from policies.model import (
     AlarmKind,
@@ -14,11 +15,13 @@ from policies.model import (
     Capacity,
     Decision,
     Demand,
+    Observation,
     Reason,
     Refused,
     Unavailable,
     Unknown,
 )
+from policies.orders import Orders, Way
 
 PREFIX = "autoscaler"
 TICK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -77,6 +80,9 @@ TABLE = (
     Metric("statsd_senders", Gauge, (), "Senders remembered, silent ones included"),
     Metric("statsd_relayed", Gauge, (), "Packets handed on to the other StatsD"),
     Metric("statsd_relay_errors", Gauge, (), "Packets that could not be handed on"),
+    Metric("paused", Gauge, ("target", "way"), "1: an operator has paused the way out, or in"),
+    Metric("bounds_overridden", Gauge, _TARGET, "1: an operator's bounds hold, not the configured ones"),
+    Metric("orders_total", Counter, ("order", "result"), "Orders of operators: given or refused"),
     Metric("reloads_total", Counter, ("result",), "Reloads of the configuration: done or refused"),
 )
 
@@ -97,6 +103,9 @@ class Metrics:
             self._all[row.name] = metric
         for result in ("done", "refused"):
             self.count("reloads_total", result, by=0)
+        for order in KINDS:
+            for result in ("given", "refused"):
+                self.count("orders_total", order, result, by=0)
 
     def begin(self, target: str) -> None:
         """A target starts: what counts rare events counts from 0, or its first event would be no increase."""
@@ -151,6 +160,7 @@ class Metrics:
         self.count("reasons_total", target, decision.reason.value)
         for reason in {stage.reason for stage in decision.trail[1:]}:
             self.count("holds_total", target, reason.value)
+        self._orders(target, observation)
         raised = {alarm.kind for alarm in decision.alarms}
         for kind in AlarmKind:
             self.set("alarm", float(kind in raised), target, kind.value)
@@ -181,6 +191,12 @@ class Metrics:
             strict=True,
         ):
             self.set(f"demand_{name}", value, target)
+
+    def _orders(self, target: str, observation: Observation) -> None:
+        orders = observation.orders or Orders()
+        for way in (Way.OUT, Way.IN):
+            self.set("paused", float(orders.pauses(way, observation.at)), target, way.value)
+        self.set("bounds_overridden", float(orders.override is not None), target)
 
     def _capacity(self, target: str, capacity: Capacity | Unavailable) -> None:
         self.set("capacity_known", float(isinstance(capacity, Capacity)), target)

@@ -11,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from autoscaler.orders.pages import Desk
 from autoscaler.telemetry import Telemetry, summary
 
 DEFAULT_LIMIT = 20
 
 
-def application(telemetry: Telemetry) -> Starlette:
-    """All pages; read-only."""
+def application(telemetry: Telemetry, desk: Desk | None = None) -> Starlette:
+    """All pages; read-only but for the desk's, where orders are taken."""
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_LATEST)
@@ -36,7 +37,7 @@ def application(telemetry: Telemetry) -> Starlette:
         return PlainTextResponse("ok\n")
 
     async def status_page(_: Request) -> Response:
-        return JSONResponse(status(telemetry))
+        return JSONResponse(status(telemetry, desk))
 
     async def decisions(request: Request) -> Response:
         wanted = request.query_params.get("target")
@@ -59,6 +60,7 @@ def application(telemetry: Telemetry) -> Starlette:
             Route("/readyz", readyz),
             Route("/status", status_page),
             Route("/decisions", decisions),
+            *(desk.routes() if desk is not None else ()),
         ]
     )
 
@@ -69,7 +71,7 @@ async def _each(lines: Iterable[str]) -> AsyncIterator[str]:
         yield f"{line}\n"
 
 
-def status(telemetry: Telemetry) -> dict[str, Any]:
+def status(telemetry: Telemetry, desk: Desk | None = None) -> dict[str, Any]:
     """What `autoscaler status` shows."""
     late = telemetry.late()
     return {
@@ -78,6 +80,7 @@ def status(telemetry: Telemetry) -> dict[str, Any]:
             name: {
                 "healthy": name not in late,
                 **(summary(view.tick) if view.tick else {"reason": "starting"}),
+                **(desk.shown(name) if desk is not None else {}),
             }
             for name, view in telemetry.targets.items()
         },

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry
 from autoscaler.core import record
 from autoscaler.core.state import State
 from autoscaler.metrics import Metrics, direction
+from autoscaler.orders.given import Given
+from autoscaler.orders.words import in_words
 from autoscaler.output import SteadyOutput
 from autoscaler.ports import Tick
 from autoscaler.records import MEMORY_BYTES, RecentRecords
@@ -105,6 +107,16 @@ class Telemetry:
         self.targets[target].ticked_at = self._clock()
         self._log.error("defect", target=target, why=why)
 
+    def ordered(self, order: str, targets: Collection[str], given: Given) -> None:
+        """An operator's order was taken."""
+        self.metrics.count("orders_total", order, "given")
+        words = given.model_dump(mode="json", exclude={"target"}, exclude_none=True)
+        self._log.info("order", order=order, targets=sorted(targets), **words)
+
+    def order_refused(self, order: str) -> None:
+        """One was not, and whoever sent it was told why."""
+        self.metrics.count("orders_total", order, "refused")
+
     def late(self) -> dict[str, float]:
         """The targets whose loop has not ticked lately, with the seconds since."""
         now = self._clock()
@@ -147,6 +159,8 @@ def summary(tick: Tick) -> dict[str, Any]:
         "reason": decision.reason.value,
         "trail": trail_text(decision),
     }
+    if observation.orders is not None:
+        line["ordered"] = in_words(observation.orders)
     if decision.alarms:
         line["alarms"] = {alarm.kind.value: alarm.note for alarm in decision.alarms}
     return line

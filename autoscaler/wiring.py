@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
 from autoscaler.loop import Ports
+from autoscaler.orders import token
+from autoscaler.orders.book import OrderBook, OrdersError, Token
+from autoscaler.orders.file import OrdersFile
 from autoscaler.ports import Fleet, FleetError, Intake, IntakeError, Source, SourceError
 from autoscaler.settings import (
     Cloudwatch,
@@ -52,6 +57,10 @@ class Wired:
     """The world of each target."""
     gauges: Mapping[str, Callable[[], float]]
     """Metrics that adapters count themselves, by name."""
+    orders: OrderBook = field(default_factory=OrderBook)
+    """What is ordered for the targets."""
+    token: Token | None = None
+    """Whoever knows it may give orders; None: nobody."""
 
 
 @asynccontextmanager
@@ -59,8 +68,12 @@ async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator
     """Everything that runs, open until the context ends.  Raises `WiringError`."""
     async with AsyncExitStack() as stack:
         parts = await _Parts.opened(settings, clock, stack)
-        ports = {name: parts.ports(name, target) for name, target in settings.targets.items()}
-        yield Wired(ports, parts.gauges())
+        orders = _orders(settings)
+        ports = {
+            name: replace(parts.ports(name, target), orders=partial(orders.of, name))
+            for name, target in settings.targets.items()
+        }
+        yield Wired(ports, parts.gauges(), orders, _token(settings))
 
 
 def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDatabase:
@@ -209,6 +222,26 @@ def _remote(settings: Settings, clock: Callable[[], float], stack: AsyncExitStac
     remote = Remote(broker, exchange=celery.control_exchange, answer_seconds=celery.answer_seconds)
     stack.push_async_callback(CeleryIntake(remote, clock).aclose)
     return remote
+
+
+def _orders(settings: Settings) -> OrderBook:
+    """The orders of an earlier life, and a place for new ones.  Raises `WiringError`."""
+    if settings.orders.path is None:
+        return OrderBook()
+    file = OrdersFile(Path(settings.orders.path))
+    try:
+        kept = file.read()
+        file.write(kept)  # who pauses in an emergency must not learn then that it cannot be kept
+    except OrdersError as error:
+        raise WiringError(str(error)) from None
+    return OrderBook(file, kept)
+
+
+def _token(settings: Settings) -> Token | None:
+    orders = settings.orders
+    if orders.token_file is not None:
+        return token.from_file(orders.token_file)
+    return None if orders.token is None else token.fixed(orders.token.get_secret_value().strip())
 
 
 async def _statsd(settings: Settings, stack: AsyncExitStack) -> StatsdServer | None:

@@ -6,12 +6,23 @@ import gc
 import os
 import sys
 
-from autoscaler.cli import audit, bound, config, daemon, guard, planning, replaying, simulator, trace
+from autoscaler.cli import (
+    audit,
+    bound,
+    config,
+    daemon,
+    guard,
+    ordering,
+    planning,
+    replaying,
+    simulator,
+    trace,
+)
 from autoscaler.cli.common import EXIT_FAILED, app
 
 __all__ = [
-    "app", "audit", "bound", "config", "daemon", "guard", "main", "planning", "replaying", "simulator",
-    "trace",
+    "app", "audit", "bound", "config", "daemon", "guard", "main", "ordering", "planning", "replaying",
+    "simulator", "trace",
 ]  # fmt: skip
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from autoscaler.settings.intake import Celery
+from autoscaler.settings.orders import Orders
 from autoscaler.settings.section import Name, Port, Section
 from autoscaler.settings.sources import (
     Airflow,
@@ -27,7 +28,8 @@ from autoscaler.settings.target import Guards, Removal, RemovalMode, Target
 
 __all__ = [
     "Airflow", "Aws", "Celery", "Cloudwatch", "CloudwatchMetric", "CloudwatchNamespace", "Guards", "Http",
-    "Log", "Mode", "Removal", "RemovalMode", "Settings", "SourceChoice", "SourceKind", "Statsd", "Target",
+    "Log", "Mode", "Orders", "Removal", "RemovalMode", "Settings", "SourceChoice", "SourceKind", "Statsd",
+    "Target",
 ]  # fmt: skip
 
 ENVIRONMENT_PREFIX = "AUTOSCALER__"
@@ -99,6 +101,8 @@ class Settings(BaseSettings):
     """The daemon's own pages."""
     log: Log = Log()
     """What the daemon prints."""
+    orders: Orders = Orders()
+    """Pauses and other bounds, as an operator orders them."""
 
     @model_validator(mode="after")
     def _sources_exist(self) -> Self:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import anyio
 from anyio import to_thread
@@ -59,14 +59,11 @@ class Running:
         return [line for line in self.lines if line["event"] == name]
 
     async def get(self, path: str) -> tuple[int, str]:
-        def ask() -> tuple[int, str]:
-            try:
-                with urlopen(self.url + path, timeout=60) as answer:
-                    return answer.status, answer.read().decode()
-            except HTTPError as error:
-                return error.code, error.read().decode()
+        return await to_thread.run_sync(_asked, Request(self.url + path))
 
-        return await to_thread.run_sync(ask)
+    async def post(self, path: str, token: str, body: dict[str, Any]) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}"}
+        return await to_thread.run_sync(_asked, Request(self.url + path, json.dumps(body).encode(), headers))
 
     async def decided(self, **wanted: Any) -> dict[str, Any]:
         """The next decision with these values."""
@@ -93,6 +90,14 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
         with anyio.fail_after(60):
             return await self.process.wait()
+
+
+def _asked(request: Request) -> tuple[int, str]:
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
 
 
 @asynccontextmanager

@@ -149,6 +149,21 @@ BAD = [
         "autoscaler.toml: celery: give one of broker_url and broker_url_file, not both",
     ),
     (
+        "orders = {path = 'orders.json', token = 'short'}\n" + DATABASE + TARGET,
+        {},
+        "autoscaler.toml: orders.token = a secret: it should have at least 16 characters",
+    ),
+    (
+        "orders = {path = 'p', token = 'a-long-enough-secret', token_file = 'f'}\n" + DATABASE + TARGET,
+        {},
+        "autoscaler.toml: orders: give one of token and token_file, not both",
+    ),
+    (
+        "orders = {token_file = 'f'}\n" + DATABASE + TARGET,
+        {},
+        "autoscaler.toml: orders: a token needs path too: the file in which orders survive a restart",
+    ),
+    (
         DATABASE + TARGET + "sources = ['cloudwatch']\n",
         {},
         "autoscaler.toml: targets.default reads cloudwatch, but cloudwatch is not configured",
@@ -323,7 +338,7 @@ BAD = [
     (
         DATABASE + TARGET,
         {"AUTOSCALER__TARGET__DEFAULT__CLUSTER": "c"},
-        "environment: AUTOSCALER__TARGET__DEFAULT__CLUSTER is not a setting; did you mean targets?; expected AUTOSCALER__MODE, AUTOSCALER__TARGETS, AUTOSCALER__AIRFLOW, AUTOSCALER__CELERY, AUTOSCALER__STATSD, AUTOSCALER__CLOUDWATCH, AUTOSCALER__AWS, AUTOSCALER__HTTP, AUTOSCALER__LOG",
+        "environment: AUTOSCALER__TARGET__DEFAULT__CLUSTER is not a setting; did you mean targets?; expected AUTOSCALER__MODE, AUTOSCALER__TARGETS, AUTOSCALER__AIRFLOW, AUTOSCALER__CELERY, AUTOSCALER__STATSD, AUTOSCALER__CLOUDWATCH, AUTOSCALER__AWS, AUTOSCALER__HTTP, AUTOSCALER__LOG, AUTOSCALER__ORDERS",
     ),
     (
         DATABASE + TARGET,

@@ -232,3 +232,41 @@ async def test_a_port_in_use_ends_with_one_line_and_code_2(config, airflow, ecs)
     assert daemon.errors == [
         f"autoscaler: http.host = 127.0.0.1, http.port = {taken}: cannot listen: Address already in use"
     ]
+
+
+@pytest.mark.anyio
+async def test_a_pause_holds_over_a_restart_until_it_is_resumed(config, airflow, ecs, tmp_path):
+    """Work for six waits all the while; the daemon is killed on the way, and the token is in no line."""
+    token = "a-token-of-the-test"
+    more = f'[orders]\npath = "{tmp_path}/orders.json"\ntoken = "{token}"\n'
+    async with running_daemon(config(more=more)) as daemon:
+        await daemon.decided(queued=0.0)
+        assert (await daemon.post("/pause", token, {"why": "a test"}))[0] == 200
+        await daemon.decided(reason="paused")
+        await airflow.tasks(30, "queued")
+        line = await daemon.decided(queued=30.0)
+        assert (line["reason"], line["decision"]) == ("paused", "hold")
+        assert (await daemon.get("/healthz"))[0] == 200
+    async with running_daemon(config(more=more)) as again:
+        line = await again.decided(queued=30.0)
+        assert (line["reason"], line["ordered"]) == (
+            "paused",
+            ["paused, out and in, until it is resumed: a test"],
+        )
+        assert ecs.writes == []
+        assert (await again.post("/resume", token, {}))[0] == 200
+        assert (await again.decided(decision="out"))["workers"] == 6
+        assert await again.stop() == 0
+    assert sizes(ecs) == [6]
+    assert token not in json.dumps([daemon.lines, again.lines, daemon.errors, again.errors])
+
+
+@pytest.mark.anyio
+async def test_a_file_that_holds_no_orders_keeps_the_daemon_from_starting(config, tmp_path):
+    """A pause may have been in it."""
+    (tmp_path / "orders.json").write_text("{")
+    async with running_daemon(config(more=f'[orders]\npath = "{tmp_path}/orders.json"\n')) as daemon:
+        with anyio.fail_after(60):
+            assert await daemon.process.wait() == 2
+        await until(lambda: daemon.errors)
+    assert "orders.json: not JSON; mend it, or remove it if nothing is ordered" in "".join(daemon.errors)

@@ -1,0 +1,71 @@
+"""The orders in force, target by target."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol
+
+import anyio
+
+from policies.orders import Orders, Override, Pause
+
+Change = Callable[[Orders], Orders]
+"""One target's orders -> with the new one.  `paused`, `resumed` and `overridden` make them."""
+Token = Callable[[], Awaitable[str]]
+"""Whoever knows it may give orders.  Raises `OrdersError` where it cannot be read."""
+
+
+class OrdersError(Exception):
+    """Orders cannot be read or kept; the message says where and what to do.  Never holds a secret."""
+
+
+class Keeper(Protocol):
+    """Keeps orders over a restart."""
+
+    async def keep(self, orders: Mapping[str, Orders]) -> None:
+        """All orders there are, by target; returns once they are safe.  Raises `OrdersError`."""
+        ...
+
+
+class OrderBook:
+    """What is ordered for each target of one daemon."""
+
+    def __init__(self, keeper: Keeper | None = None, kept: Mapping[str, Orders] | None = None) -> None:
+        """`kept`: the orders of an earlier life.  Without a keeper nothing can be ordered."""
+        self._keeper = keeper
+        self._orders = dict(kept or {})
+        self._turn = anyio.Lock()
+
+    def of(self, target: str, at: float) -> Orders | None:
+        """The target's orders that have not expired; None: there are none."""
+        orders = self._orders.get(target)
+        return orders.standing(at) if orders is not None else None
+
+    async def change(self, targets: Collection[str], change: Change, at: float) -> None:
+        """Changes the orders of these targets, all or none, and keeps them before they count.
+
+        Raises `OrdersError` if they cannot be kept: then nothing has changed.
+        """
+        if self._keeper is None:
+            raise OrdersError("orders.path is not set: there is no place to keep an order over a restart")
+        async with self._turn:
+            standing = {name: self.of(name, at) for name in self._orders}
+            standing |= {name: change(self.of(name, at) or Orders()).standing(at) for name in targets}
+            orders = {name: each for name, each in standing.items() if each is not None}
+            await self._keeper.keep(orders)
+            self._orders = orders
+
+
+def paused(pause: Pause) -> Change:
+    """The size shall not move; takes the place of an earlier pause."""
+    return lambda orders: Orders(pause, orders.override)
+
+
+def resumed(orders: Orders) -> Orders:
+    """No pause any more; other bounds stay."""
+    return Orders(None, orders.override)
+
+
+def overridden(override: Override | None) -> Change:
+    """Other bounds; takes the place of earlier ones.  None: the configured ones again."""
+    return lambda orders: Orders(orders.pause, override)
