@@ -9,6 +9,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
+from autoscaler.plain import OneLineError, one_line
+
 TIMEOUT_SECONDS = 5.0
 """Between two pieces of an answer."""
 ANSWER_SECONDS = 60.0
@@ -27,7 +29,7 @@ OPENER = build_opener(ProxyHandler({}), _Stays)
 """A daemon is asked directly: no proxy reaches a loopback address, and nobody else gets a token."""
 
 
-class UnreachableError(Exception):
+class UnreachableError(OneLineError):
     """No daemon answered there."""
 
 
@@ -35,7 +37,9 @@ def text_at(url: str, order: bytes | None = None, token: str = "") -> str:
     """What is there, or what it says to an order.  Raises `UnreachableError`."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if not url.startswith(("http://", "https://")):
-        raise UnreachableError(f"{plain(url)}: expected http://HOST:PORT")
+        raise UnreachableError(f"{url}: expected http://HOST:PORT")
+    if not (token.isascii() and token.isprintable()):
+        raise UnreachableError("the token cannot be sent: expected printable ASCII in one line")
     try:
         request = Request(url, order, headers)  # noqa: S310 - its scheme was looked at
         with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
@@ -43,12 +47,10 @@ def text_at(url: str, order: bytes | None = None, token: str = "") -> str:
     except HTTPError as error:
         with error:
             words = error.read(COMPLAINT_BYTES).decode(errors="replace").strip()
-        raise UnreachableError(f"{plain(url)}: {error.code}: {plain(words)}") from None
+        raise UnreachableError(f"{url}: {error.code}: {words}") from None
     except (OSError, ValueError, HTTPException) as error:
-        reason = plain(str(getattr(error, "reason", error)) or type(error).__name__)[:COMPLAINT_BYTES]
-        raise UnreachableError(
-            f"no daemon answers at {plain(url)}: {reason}; start one, or give --url"
-        ) from None
+        reason = one_line(str(getattr(error, "reason", error)) or type(error).__name__, COMPLAINT_BYTES)
+        raise UnreachableError(f"no daemon answers at {url}: {reason}; start one, or give --url") from None
 
 
 def document_at(url: str, order: bytes | None = None, token: str = "") -> dict[str, Any]:
@@ -58,13 +60,8 @@ def document_at(url: str, order: bytes | None = None, token: str = "") -> dict[s
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise UnreachableError(f"{plain(url)}: the answer is no JSON object; is it an autoscaler's address?")
+        raise UnreachableError(f"{url}: the answer is no JSON object; is it an autoscaler's address?")
     return document
-
-
-def plain(text: str) -> str:
-    """Without control characters: a text may come from anywhere, and a terminal obeys escapes."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _body(answer: HTTPResponse) -> bytes:

@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 from rich.console import Console
 from rich.table import Table
 
-from autoscaler.asking import UnreachableError, document_at, plain, text_at
+from autoscaler.asking import UnreachableError, document_at, text_at
 from autoscaler.core import record
 from autoscaler.core.record import DecisionRecord
 from autoscaler.orders.words import in_words
+from autoscaler.plain import plain
 from policies.model import Capacity, Demand, Unavailable
 
 LONGEST_BYTES = 16 * 2**20
@@ -42,7 +43,7 @@ def _of_targets(address: str, *order: Any) -> dict[str, Any]:
     document = document_at(address, *order)
     targets = document.get("targets")
     if not isinstance(targets, dict) or not all(isinstance(view, dict) for view in targets.values()):
-        raise UnreachableError(f"{plain(address)}: no answer about targets; is it an autoscaler's address?")
+        raise UnreachableError(f"{address}: no answer about targets; is it an autoscaler's address?")
     return document
 
 

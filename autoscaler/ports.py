@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoscaler.core.agreement import Intakes
+from autoscaler.plain import OneLineError
 from policies.model import (
     Applied,
     Busy,
@@ -21,22 +22,22 @@ from policies.model import (
 )
 
 
-class SourceError(Exception):
+class SourceError(OneLineError):
     """The load could not be read; the message says what, where and what to do.  Never holds a secret."""
 
 
-class FleetError(Exception):
+class FleetError(OneLineError):
     """The fleet could not be read; the message says what, where and what to do.  Never holds a secret."""
 
 
-class IntakeError(Exception):
+class IntakeError(OneLineError):
     """The workers could not be asked or told; the message says what, where and what to do.
 
     Never holds a secret, nor what a task was given.
     """
 
 
-class LeaseError(Exception):
+class LeaseError(OneLineError):
     """The lease could not be asked; the message says what, where and what to do.  Never holds a secret."""
 
 

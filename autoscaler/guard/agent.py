@@ -20,12 +20,14 @@ import anyio
 import anyio.to_thread
 
 from autoscaler.guard.keeper import Protection
+from autoscaler.plain import OneLineError, one_line
 
 PATH = "/task-protection/v1/state"
 MOST_BYTES = 64 * 1024
+MOST_WORDS = 300
 
 
-class AgentError(Exception):
+class AgentError(OneLineError):
     """The protection could not be read or set; the message says why and what to do."""
 
 
@@ -106,7 +108,7 @@ def _read(status: int, body: bytes, place: str) -> Protection:
 
 
 def _refusal(problem: Any) -> str:
-    """The agent's own words, in one line of printable characters."""
+    """The agent's own words."""
     words = problem if isinstance(problem, dict) else {}
     code = words.get("Reason") or words.get("Code") or "refused without a reason"
     detail = words.get("Detail") or words.get("Message") or ""
@@ -115,8 +117,7 @@ def _refusal(problem: Any) -> str:
         if code == "AccessDeniedException"
         else ""
     )
-    text = f"{code}{f' ({detail})' if detail else ''}"[:300]
-    return "".join(each if each.isprintable() else " " for each in text) + remedy
+    return one_line(f"{code}{f' ({detail})' if detail else ''}", MOST_WORDS) + remedy
 
 
 def _instant(value: Any) -> float | None:

@@ -18,6 +18,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from autoscaler.aws import BoundedSession
+from autoscaler.plain import one_line
 from autoscaler.ports import SourceError
 from policies.model import Demand
 
@@ -107,6 +109,7 @@ async def cloudwatch_client(
     Raises `SourceError` if there is no region or no usable configuration.
     """
     config = AioConfig(
+        http_session_cls=BoundedSession,
         connect_timeout=2,
         read_timeout=read_seconds,
         # adaptive mode would slow reads for minutes after a throttled call
@@ -221,7 +224,7 @@ def _series(results: list[Any]) -> dict[str, dict[float, float]]:
 
 def _said(error: ClientError) -> str:
     """The error's code and what to do.  Not its text, which may repeat what was sent."""
-    code = str(error.response.get("Error", {}).get("Code", "no code"))[:_CODE_LENGTH]
+    code = one_line(str(error.response.get("Error", {}).get("Code", "no code")), _CODE_LENGTH)
     if code in _DENIED:
         return f"GetMetricData is refused: {code}; allow the IAM action cloudwatch:GetMetricData"
     return f"GetMetricData failed: {code}"

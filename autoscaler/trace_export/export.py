@@ -117,7 +117,7 @@ class Exporter:
             missing.pop(HISTORY, None)  # both came with 2.10
             columns.pop(HISTORY, None)
         if schema is None or missing:
-            raise SourceError("\n".join(missing.values()))
+            raise SourceError(*missing.values())
         return _Tables(columns, schema.generation is Generation.AIRFLOW_2)
 
     async def _read_pools(self, session: Session) -> None:

@@ -6,6 +6,7 @@ Every function here raises `FleetError` with what was expected.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from policies.model import Capacity, Rollout, WorkerState
 Document = Mapping[str, Any]
 NAN = float("nan")
 PENDING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
+MOST_WORKERS = 100_000
+"""Of a service; AWS's own limit is 5,000."""
 LEAVING = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"})
 
 
@@ -113,8 +116,8 @@ def protected_until(protection: Document | None) -> float:
 def count(document: Document, name: str) -> int:
     """A count that is one."""
     value = document.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise FleetError(f"ECS said {name} = {value!r}, expected a count")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_WORKERS:
+        raise FleetError(f"ECS said {name} = {shown(value)}, expected a count")
     return value
 
 
@@ -122,8 +125,13 @@ def text(document: Document, name: str) -> str:
     """A text that is not empty."""
     value = document.get(name)
     if not isinstance(value, str) or not value:
-        raise FleetError(f"ECS said {name} = {value!r}, expected text")
+        raise FleetError(f"ECS said {name} = {shown(value)}, expected text")
     return value
+
+
+def shown(value: object) -> str:
+    """A value, as far as a line has room for it."""
+    return reprlib.repr(value)
 
 
 def instant(document: Document, name: str) -> float:

@@ -14,7 +14,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-MESSAGE_LENGTH = 300
+from autoscaler.plain import one_line
+
+CODE_LENGTH, MESSAGE_LENGTH = 100, 300
 NEVER_SENT = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ParamValidationError)
 DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 
@@ -50,14 +52,12 @@ def failure(action: str, error: Exception) -> Failure:
     if not isinstance(error, ClientError):
         # A reset connection comes as "could not connect": only these were certainly never sent.
         definite = isinstance(error, NEVER_SENT)
-        return Failure(f"{operation}: {type(error).__name__}: {_line(str(error))}", definite)
+        return Failure(
+            f"{operation}: {type(error).__name__}: {one_line(str(error), MESSAGE_LENGTH)}", definite
+        )
     said = error.response.get("Error", {})
-    code, message = said.get("Code", "no code"), _line(str(said.get("Message", "")))
+    code = one_line(str(said.get("Code", "no code")), CODE_LENGTH)
+    message = one_line(str(said.get("Message", "")), MESSAGE_LENGTH)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     definite = 400 <= status < 500 and status != 408
     return Failure(f"{operation}: {code}: {message}", definite, action if code in DENIED else "")
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MESSAGE_LENGTH else f"{line[:MESSAGE_LENGTH]}..."

@@ -11,6 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError
 
+from autoscaler.aws import BoundedSession
 from autoscaler.ports import FleetError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ async def ecs_clients(
 
     def config(attempts: int) -> AioConfig:
         return AioConfig(
+            http_session_cls=BoundedSession,
             connector_args={"force_close": True, "keepalive_timeout": None} if attempts == 1 else None,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,

@@ -10,11 +10,13 @@ import anyio
 from autoscaler.fleets.ecs.answers import documents
 from autoscaler.fleets.ecs.calls import Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
+from autoscaler.plain import one_line
 from autoscaler.ports import FleetError
 
 FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 RETRY_SECONDS = 30.0
 ANSWER_SECONDS = 3.0
+MOST_WORDS = 300
 
 
 def resource_id(cluster: str, service: str) -> str:
@@ -30,10 +32,11 @@ def contender_in(answer: Mapping[str, Any] | Failure) -> str:
     if isinstance(answer, Failure):
         raise FleetError(answer.why)
     for target in documents(answer, "ScalableTargets"):
-        suspended = target.get("SuspendedState") or {}
-        if not all(suspended.get(flag) is True for flag in FLAGS):
+        suspended = target.get("SuspendedState")
+        flags = suspended if isinstance(suspended, Mapping) else {}
+        if not all(flags.get(flag) is True for flag in FLAGS):
             bounds = f"{target.get('MinCapacity')} to {target.get('MaxCapacity')}"
-            return f"Application Auto Scaling ({bounds} on {target.get('ResourceId')})"
+            return one_line(f"Application Auto Scaling ({bounds} on {target.get('ResourceId')})", MOST_WORDS)
     return ""
 
 
@@ -49,11 +52,12 @@ class Contest:
         self._check_seconds = check_seconds
         self._contender: str | None = None
         self._doubt = ""
-        self._due_at = float("-inf")
+        self._asked_at = float("-inf")
+        self._pause_seconds = 0.0
 
     async def contender(self, at: float) -> str:
         """Who else sets the size; empty: nobody."""
-        if at >= self._due_at:
+        if not 0 <= at - self._asked_at < self._pause_seconds:  # a clock may be set back
             await self._ask(at)
         if self._contender is None:
             return f"perhaps Application Auto Scaling ({self._doubt})"
@@ -73,7 +77,8 @@ class Contest:
             )
         try:
             self._contender = contender_in(answer)
-            self._due_at = at + self._check_seconds
+            pause = self._check_seconds
         except FleetError as error:
             self._doubt = f"it cannot be asked: {error}"
-            self._due_at = at + min(RETRY_SECONDS, self._check_seconds)
+            pause = min(RETRY_SECONDS, self._check_seconds)
+        self._asked_at, self._pause_seconds = at, pause

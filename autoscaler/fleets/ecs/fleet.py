@@ -76,7 +76,8 @@ class EcsFleet:
         workers = None
         # In a rollout ECS stops workers as soon as new ones run: no tick may be lost until they are seen.
         rolls = capacity.rollout is not Rollout.STEADY
-        if list_workers or rolls or at - self._listed_at >= self._check_seconds:
+        due = not 0 <= at - self._listed_at < self._check_seconds  # a clock may be set back
+        if list_workers or rolls or due:
             workers = await self._workers(at, older_deployments(document))
         self._sizes.note(at, capacity.desired)
         return replace(capacity, workers=workers, contested_by=contested_by)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autoscaler.fleets.ecs.answers import documents, text
-from autoscaler.fleets.ecs.calls import Failure, called
+from autoscaler.fleets.ecs.calls import MESSAGE_LENGTH, Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
+from autoscaler.plain import one_line
 from autoscaler.ports import FleetError
 
 WORKERS_A_CALL = 10
@@ -50,7 +51,10 @@ def _problem(answer: Mapping[str, Any], page: list[str], *, enabled: bool) -> Fa
             text(each, "taskArn"): each.get("protectionEnabled")
             for each in documents(answer, "protectedTasks")
         }
-        reasons = {each.get("arn"): each.get("reason") for each in documents(answer, "failures")}
+        reasons = {
+            text(each, "arn"): one_line(str(each.get("reason", "no reason")), MESSAGE_LENGTH)
+            for each in documents(answer, "failures")
+        }
     except FleetError as error:
         return Failure(f"UpdateTaskProtection: {error}", definite=False)
     failed = [worker for worker in page if done.get(worker) is not enabled]

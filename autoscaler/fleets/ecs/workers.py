@@ -91,6 +91,8 @@ async def _listed(clients: EcsClients, cluster: str, service: str) -> list[str]:
             raise FleetError(f"{where}: {answer.why}")
         arns.update(dict.fromkeys(texts(answer, "taskArns")))
         token = answer.get("nextToken") or ""
+        if len(arns) > MOST_PAGES * PAGE:
+            break
         if not token:
             return list(arns)
     raise FleetError(f"{where}: ListTasks gave more than {MOST_PAGES} pages, expected at most 5,000 tasks")
@@ -117,5 +119,7 @@ def _columns(
         busy_slots=unknown,
         consuming=unknown.copy(),
         protected_until=np.array([protected_until(each) for _, _, each in staying], dtype=np.float64),
-        outdated=frozenset(arn for arn, task, _ in staying if task.get("startedBy") in older_deployments),
+        outdated=frozenset(
+            arn for arn, task, _ in staying if str(task.get("startedBy")) in older_deployments
+        ),
     )

@@ -9,9 +9,10 @@ from typing import Any
 import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from sqlalchemy.engine import URL
 
+from autoscaler.aws import BoundedSession
 from autoscaler.ports import SourceError
 
 Credentials = Callable[[], Awaitable[str]]
@@ -54,7 +55,10 @@ def from_secrets_manager(
 ) -> Credentials:
     """The value of an AWS secret: a URL, or the JSON that RDS keeps (engine, host, username, ...)."""
     config = AioConfig(
-        connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"}
+        http_session_cls=BoundedSession,
+        connect_timeout=2,
+        read_timeout=3,
+        retries={"total_max_attempts": 2, "mode": "standard"},
     )
 
     async def credentials() -> str:
@@ -69,16 +73,16 @@ def from_secrets_manager(
                 "allow secretsmanager:GetSecretValue on it (and kms:Decrypt on its key), or check its name"
             )
             raise SourceError(f"the secret {secret_id} cannot be read: {code}; {remedy}") from None
-        except (BotoCoreError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - botocore's parsers raise anything on a broken body
             raise SourceError(f"the secret {secret_id} cannot be read: {type(error).__name__}") from None
-        return url_of_secret(secret_id, answer.get("SecretString") or "")
+        return url_of_secret(secret_id, answer.get("SecretString"))
 
     return credentials
 
 
-def url_of_secret(secret_id: str, value: str) -> str:
+def url_of_secret(secret_id: str, text: str | None) -> str:
     """The URL that a secret's value stands for.  Raises `SourceError`, which never repeats the value."""
-    value = value.strip()
+    value = text.strip() if isinstance(text, str) else ""
     if not value.startswith("{"):
         if not value:
             raise SourceError(f"the secret {secret_id} has no text value: expected a SQLAlchemy URL")
@@ -94,7 +98,7 @@ def url_of_secret(secret_id: str, value: str) -> str:
             port=int(parts["port"]) if "port" in parts else None,
             database=parts["dbname"],
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         missing = f"lacks {error}" if isinstance(error, KeyError) else "is malformed"
         raise SourceError(
             f"the secret {secret_id} {missing}: expected a SQLAlchemy URL, or JSON with engine, host, port, "
