@@ -56,8 +56,8 @@ def agreed(
     said = {} if isinstance(intakes, Unavailable) else intakes.workers
     nan = float("nan")
     answers = [said.get(worker) for worker in workers.ids]
-    held = np.array([nan if each is None else each.held for each in answers], dtype=float)
-    consuming = np.array([nan if each is None else float(bool(each.queues)) for each in answers], dtype=float)
+    held = np.array([nan if each is None else each.held for each in answers])
+    consuming = np.array([nan if each is None else float(bool(each.queues)) for each in answers])
     # NaN wins over "idle" (0), a task that one side sees wins over NaN: fmax ignores NaN, maximum keeps it.
     seen = workers.busy_slots
     busy = np.where(np.fmax(seen, held) > 0, np.fmax(seen, held), np.maximum(seen, held))

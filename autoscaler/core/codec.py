@@ -85,22 +85,35 @@ def _fields_to_json(value: Any, memory_type: Any) -> dict[str, Any]:
     return {name: to_json(item) for name, item in plain.items()}
 
 
-def from_json(document: Any, shape: Any, memory_type: Any = Any, place: str = "") -> Any:
-    """The value of type `shape` that `document` stands for.  Raises `MisfitError`."""
+def from_json(document: Any, shape: Any, place: str = "") -> Any:
+    """The value of type `shape` that `document` stands for.  Raises `MisfitError`.
+
+    The memory inside a `State` stays as JSON has it: see `with_memory`.
+    """
     origin = get_origin(shape)
     if shape in {FloatArray, IntArray}:
         return _array(document, shape, place)
     if origin in {Union, UnionType}:
-        return _one_of(document, get_args(shape), memory_type, place)
+        return _one_of(document, get_args(shape), place)
     if origin is tuple:
-        return _tuple(document, get_args(shape), memory_type, place)
+        return _tuple(document, get_args(shape), place)
     if origin is frozenset:
-        return frozenset(_items(document, str, memory_type, place))
+        return frozenset(_items(document, str, place))
     if shape is History:
         return _history_from_json(document, place)
     if is_dataclass(shape) or shape in {State, Ownership, Removal}:
-        return _fields_from_json(document, shape, memory_type, place)
+        return _fields_from_json(document, shape, place)
     return _plain(document, shape, place)
+
+
+def with_memory(state: State, memory_type: Any, place: str) -> State:
+    """The state with its memory as the policy's own type.  Raises `MisfitError`."""
+    try:
+        return state._replace(memory=_adapter(memory_type).validate_python(state.memory))
+    except ValidationError as error:
+        first = error.errors()[0]
+        inner = ".".join([place, "memory", *(str(part) for part in first["loc"])])
+        raise MisfitError(inner, f"a policy's memory ({first['msg']})", first["input"]) from None
 
 
 def _plain(document: Any, shape: Any, place: str) -> Any:
@@ -118,30 +131,30 @@ def _plain(document: Any, shape: Any, place: str) -> Any:
     return document
 
 
-def _tuple(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str) -> tuple[Any, ...]:
+def _tuple(document: Any, shapes: tuple[Any, ...], place: str) -> tuple[Any, ...]:
     if Ellipsis in shapes:
-        return tuple(_items(document, shapes[0], memory_type, place))
+        return tuple(_items(document, shapes[0], place))
     if not isinstance(document, list) or len(document) != len(shapes):
         raise MisfitError(place, f"a list of {len(shapes)}", document)
     return tuple(
-        from_json(item, shape, memory_type, f"{place}[{number}]")
+        from_json(item, shape, f"{place}[{number}]")
         for number, (item, shape) in enumerate(zip(document, shapes, strict=True))
     )
 
 
-def _items(document: Any, shape: Any, memory_type: Any, place: str) -> list[Any]:
+def _items(document: Any, shape: Any, place: str) -> list[Any]:
     if not isinstance(document, list):
         raise MisfitError(place, "a list", document)
-    return [from_json(item, shape, memory_type, f"{place}[{number}]") for number, item in enumerate(document)]
+    return [from_json(item, shape, f"{place}[{number}]") for number, item in enumerate(document)]
 
 
 def _array(document: Any, shape: Any, place: str) -> Any:
     whole = shape == IntArray
-    values = _items(document, int if whole else float, Any, place)
+    values = _items(document, int if whole else float, place)
     return np.array(values, dtype=np.int64 if whole else np.float64)
 
 
-def _one_of(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str) -> Any:
+def _one_of(document: Any, shapes: tuple[Any, ...], place: str) -> Any:
     """By what tells them apart: null, an `outcome`, or a field that only one of them has."""
     if document is None and NoneType in shapes:
         return None
@@ -154,13 +167,13 @@ def _one_of(document: Any, shapes: tuple[Any, ...], memory_type: Any, place: str
                     f"{place}.outcome", " or ".join(map(repr, OUTCOMES)), document.get("outcome")
                 )
             rest = {name: value for name, value in document.items() if name != "outcome"}
-            return from_json(rest, outcome, memory_type, place)
+            return from_json(rest, outcome, place)
         if len(candidates) > 1:
             candidates.sort(key=lambda shape: len(set(document) ^ set(_types(shape))))
-    return from_json(document, candidates[0], memory_type, place)
+    return from_json(document, candidates[0], place)
 
 
-def _fields_from_json(document: Any, shape: Any, memory_type: Any, place: str) -> Any:
+def _fields_from_json(document: Any, shape: Any, place: str) -> Any:
     if not isinstance(document, dict):
         raise MisfitError(place, "an object", document)
     types = _types(shape)
@@ -173,20 +186,8 @@ def _fields_from_json(document: Any, shape: Any, memory_type: Any, place: str) -
             if name in _defaulted(shape):  # written by an older version, which did not know it
                 continue
             raise MisfitError(f"{inside}{name}", "a value", "nothing")
-        if shape is State and name == "memory":
-            values[name] = _memory(document[name], memory_type, f"{inside}{name}")
-        else:
-            values[name] = from_json(document[name], kind, memory_type, f"{inside}{name}")
+        values[name] = from_json(document[name], kind, f"{inside}{name}")
     return shape(**values)
-
-
-def _memory(document: Any, memory_type: Any, place: str) -> Any:
-    try:
-        return _adapter(memory_type).validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        inner = ".".join([place, *(str(part) for part in first["loc"])])
-        raise MisfitError(inner, f"a policy's memory ({first['msg']})", first["input"]) from None
 
 
 def _history_to_json(history: History) -> dict[str, Any]:
@@ -201,16 +202,16 @@ def _history_to_json(history: History) -> dict[str, Any]:
 def _history_from_json(document: Any, place: str) -> History:
     if not isinstance(document, dict) or set(document) != {"bound", "rows", "failures", "latest"}:
         raise MisfitError(place, "an object of bound, rows, failures and latest", document)
-    rows = _items(document["rows"], tuple[float, ...], Any, f"{place}.rows")
-    failures = _items(document["failures"], str, Any, f"{place}.failures")
+    rows = _items(document["rows"], tuple[float, ...], f"{place}.rows")
+    failures = _items(document["failures"], str, f"{place}.failures")
     if len(failures) != len(rows) or any(len(row) != len(COLUMNS) for row in rows):
         raise MisfitError(
             f"{place}.rows", f"{len(failures)} rows of {len(COLUMNS)} numbers", document["rows"]
         )
-    bound = from_json(document["bound"], int, Any, f"{place}.bound")
+    bound = from_json(document["bound"], int, f"{place}.bound")
     if not 1 <= bound <= MOST_BOUND:
         raise MisfitError(f"{place}.bound", f"1 to {MOST_BOUND}", bound)
-    latest = from_json(document["latest"], Observation | None, Any, f"{place}.latest")
+    latest = from_json(document["latest"], Observation | None, f"{place}.latest")
     table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
     return History(bound).restored(table, failures, latest)
 

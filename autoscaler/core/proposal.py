@@ -20,12 +20,12 @@ class Proposal(NamedTuple):
         """Another size, with the reason."""
         return Proposal(workers, self.floor, (*self.trail, Stage(stage, workers, reason, note)))
 
-    def held(self, stage: str, current: int, reason: Reason, note: str = "") -> Proposal:
+    def held(self, stage: str, current: int, reason: Reason, note: str) -> Proposal:
         """At least `current`, now and in every later stage: the way in is blocked, the way out free."""
         workers = max(self.workers, current)
         return Proposal(workers, max(self.floor, current), (*self.trail, Stage(stage, workers, reason, note)))
 
-    def held_if_less(self, stage: str, current: int, reason: Reason, note: str = "") -> Proposal:
+    def held_if_less(self, stage: str, current: int, reason: Reason, note: str) -> Proposal:
         """As `held`, but without a word where nothing wants in so far (a bound still may)."""
         if self.workers < current:
             return self.held(stage, current, reason, note)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from autoscaler.core.codec import MisfitError, from_json, to_json
+from autoscaler.core.codec import MisfitError, from_json, to_json, with_memory
 from autoscaler.core.controller import Controller
 from autoscaler.core.state import State
 from policies.model import Decision, Observation
@@ -162,7 +162,9 @@ def _record(document: Any, memory_type: Any) -> Record:
             raise MisfitError("kind", "'start' or 'decision'", kind)
     # Whoever wraps a record may add keys of its own at the top.
     known = {name: value for name, value in document.items() if name in shape.__dataclass_fields__}
-    record: Record = from_json(known, shape, memory_type)
-    if isinstance(record, DecisionRecord) and not record.decision.trail:
+    record: Record = from_json(known, shape)
+    if isinstance(record, StartRecord):
+        return replace(record, state=with_memory(record.state, memory_type, "state"))
+    if not record.decision.trail:
         raise MisfitError("decision.trail", "at least one stage", [])
     return record

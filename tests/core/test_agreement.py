@@ -10,7 +10,7 @@ from policies.model import NEVER, Capacity, Evidence, Unavailable
 from tests.core.clock import UNKNOWN, listing
 
 DEFAULT = frozenset({"default"})
-WORDS = {"idle": 0.0, "busy": 2.0, "unknown": UNKNOWN}
+WORDS = {"idle": 0.0, "busy": 1.0, "unknown": UNKNOWN}
 
 
 def fleet(*slots: float) -> Capacity:
@@ -31,7 +31,7 @@ def test_idle_is_only_what_both_sides_call_idle(database, worker):
     (slots,) = joined.workers.busy_slots
     words = {database, worker}
     if "busy" in words:
-        assert slots == 2
+        assert slots == 1
     elif "unknown" in words:
         assert np.isnan(slots)
     else:

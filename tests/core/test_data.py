@@ -144,7 +144,7 @@ class Says:
         return None
 
     def recommend(self, memory: None, history: Any) -> tuple[None, Recommendation]:
-        return None, Recommendation(self.workers, Reason.DEMAND)
+        return None, Recommendation(self.workers, Reason.DEMAND, "so it says")
 
 
 @pytest.mark.parametrize("workers", [UNKNOWN, float("inf"), float("-inf"), -0.1])

@@ -23,6 +23,12 @@ def test_each_host_is_placed_on_its_worker_by_any_of_its_names():
     assert evidence == Evidence(50.0)
 
 
+@pytest.mark.parametrize(("host", "slots"), [("10.0.0.1", [3, 0, 0]), ("10.0.0.2", [0, 3, 0])])
+def test_whoever_is_not_named_holds_nothing(host: str, slots: list[float]):
+    """However many names it has."""
+    assert placed(fleet(), Busy({host: 3}, 50.0))[0].workers.busy_slots.tolist() == slots
+
+
 def test_a_host_that_is_no_worker_is_named():
     """Unless it holds nothing."""
     _, evidence = placed(fleet(), Busy({"z": 1, "a": 2, "10.0.0.1": 1, "idle": 0}, 50.0))
@@ -38,7 +44,8 @@ def test_nobody_busy_is_knowledge():
 def test_a_fleet_that_tells_who_takes_tasks_is_believed():
     """As of the busy hosts' reading, for whoever it tells it of."""
     told = Capacity(2, 0, 2, workers=listing([UNKNOWN] * 2, consuming=np.array([0.0, UNKNOWN])))
-    assert placed(told, Busy({}, 50.0))[1] == Evidence(50.0, (), 50.0)
+    for busy in ({}, {"a": 1}):
+        assert placed(told, Busy(busy, 50.0))[1] == Evidence(50.0, (), 50.0)
 
 
 @pytest.mark.parametrize("busy", [None, Unavailable("down")])

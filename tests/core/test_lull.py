@@ -11,6 +11,7 @@ from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain, Stabilization, Tolerance
 from autoscaler.core.lull import lull_after, rested
+from autoscaler.core.state import Ownership, Wishes
 from policies.catalog import build
 from policies.history import History
 from policies.lull import Lull
@@ -45,6 +46,7 @@ POLICIES = [
     )
 ]
 BOUNDS = GuardChain(Bounds(1, 20))
+BY_DEMAND = Controller(POLICIES[0], BOUNDS, Watch(16, 20))
 
 
 def without_history(state):
@@ -148,6 +150,42 @@ def test_whatever_moves_the_fleet_is_no_lull(odd):
     assert after((0.0, 40.0), (30.0, 40.0), **odd) is None
 
 
+@pytest.mark.parametrize(
+    "ownership",
+    [
+        Ownership((5,), unconfirmed=True),
+        Ownership((5,), foreign_at=(0.0,)),
+        Ownership((5,), confirmed=False),
+        Ownership((5, 6)),
+    ],
+    ids=["in doubt", "foreign", "seen once", "two sizes"],
+)
+def test_a_size_that_may_not_be_ours_is_no_lull(ownership):
+    state, decision = BY_DEMAND.step(BY_DEMAND.initial(), at(0.0))
+    assert lull_after(BY_DEMAND, state, decision) == Lull(1, 80)
+    assert lull_after(BY_DEMAND, state._replace(ownership=ownership), decision) is None
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"desired": 6},
+        {"intake_stopped": frozenset("a")},
+        {"protected": frozenset("a")},
+        {"released": frozenset("a")},
+        {"wants_workers": True},
+    ],
+    ids=str,
+)
+def test_a_decision_that_asks_for_anything_is_no_lull(asks):
+    state, decision = BY_DEMAND.step(BY_DEMAND.initial(), at(0.0))
+    assert lull_after(BY_DEMAND, state, replace(decision, **asks)) is None
+
+
+def test_a_fleet_at_its_maximum_has_lulls():
+    assert after((0.0, 80.0), guards=GuardChain(Bounds(1, 5))) == Lull(1, 80)
+
+
 def test_who_only_observes_has_no_lulls():
     """Others size the fleet."""
     assert after((0.0, 40.0), observing=True) is None
@@ -189,10 +227,13 @@ def test_a_policy_need_not_promise():
 def test_what_is_no_size_is_held_and_no_lull():
     @dataclass(frozen=True)
     class Absurd(Mwaa):
+        says: float = float("nan")
+
         def recommend(self, memory, history):
-            return memory, Recommendation(float("nan"), Reason.DEMAND)
+            return memory, Recommendation(self.says, Reason.DEMAND)
 
     assert after((0.0, 40.0), policy=Absurd(16)) is None
+    assert after((0.0, 40.0), policy=Absurd(16, says=float("inf"))) is None
 
 
 def test_a_lull_of_the_scheduled_floor_ends_before_the_floor_changes():
@@ -220,6 +261,9 @@ def test_a_rest_ends_with_the_wishes_of_its_last_look():
     assert state.lows.entries == state.highs.entries == ((1000.0, 5),)
     assert state.seen_at == 1000.0
     assert isinstance(state.history, History)
+    risen = state._replace(lows=Wishes(((0.0, 3), (10.0, 5))), highs=Wishes(((0.0, 7), (10.0, 5))))
+    for wishes in (rested(controller, risen, 500.0).lows, rested(controller, risen, 500.0).highs):
+        assert wishes.entries == ((500.0, 5),)
     only_out = replace(controller, guards=replace(guards, stabilization=Stabilization(60.0, 0.0)))
     assert rested(only_out, state, 2000.0).highs is state.highs
     only_in = replace(controller, guards=replace(guards, stabilization=Stabilization(0.0, 60.0)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoscaler.core.codec import MisfitError, from_json, to_json
+from autoscaler.core.codec import MisfitError, from_json, to_json, with_memory
 from autoscaler.core.guards import Bounds, Rate, RateLimit, RateRule, Stabilization
 from autoscaler.core.record import (
     DecisionRecord,
@@ -84,6 +84,18 @@ def test_the_lines_are_valid_json():
         json.loads(encode(record, MwaaMemory), parse_constant=refuse)
 
 
+def test_a_target_that_json_cannot_say_is_refused_at_the_source():
+    """Better no line than one that nobody else can read."""
+    observation = replace(day()[1][1].observation, at=UNKNOWN)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode_decision("etl", observation, day()[1][1].decision, "abc")
+
+
+def test_a_line_has_no_needless_blanks():
+    """A busy daemon writes thousands of them."""
+    assert ", " not in encode(day()[1][1]).replace("to go", "")
+
+
 def test_a_decision_line_carries_all_that_a_reader_wants():
     _, records = day()
     record = records[1]
@@ -121,8 +133,9 @@ def test_a_replay_under_another_configuration_shows_what_it_would_change():
     differences = list(replay(clock.controller, records))
     assert differences
     first = differences[0]
-    assert first.target == "etl"
-    assert first.recorded != first.replayed
+    recorded = next(record for record in records[1:] if record.at == first.at)
+    assert (first.target, first.recorded) == (recorded.target, recorded.decision)
+    assert first.replayed.workers == 6 < first.recorded.workers
 
 
 def test_a_replay_needs_a_start_and_one_target():
@@ -204,7 +217,25 @@ BROKEN = [
         1,
         ("observation", "last_write"),
         {"outcome": "x"},
-        "observation.last_write.outcome: expected 'applied'",
+        "observation.last_write.outcome: expected 'applied' or 'refused' or 'unknown', got 'x'",
+    ),
+    (
+        1,
+        WRITE,
+        {"outcome": "applied", "desired": "x"},
+        "observation.last_write.desired: expected a whole number, got 'x'",
+    ),
+    (
+        8,
+        (*CAPACITY, "workers", "busy_slots", 1),
+        "x",
+        "observation.capacity.workers.busy_slots[1]: expected a number, got 'x'",
+    ),
+    (
+        8,
+        (*CAPACITY, "workers", "state", 0),
+        1.0,
+        "observation.capacity.workers.state[0]: expected a whole number, got 1.0",
     ),
     (1, ("decision", "trail"), {}, "decision.trail: expected a list, got {}"),
     (
@@ -218,8 +249,18 @@ BROKEN = [
         0,
         ("state", "memory"),
         {"idle_since": "x"},
-        "state.memory.idle_since: expected a policy's",
+        "state.memory.idle_since: expected a policy's memory (Input should be a valid number, unable to pa",
     ),
+    (
+        0,
+        ("state", "lows", "entries"),
+        [[1.0, "x"]],
+        "state.lows.entries[0][1]: expected a whole number, got 'x'",
+    ),
+    (0, (*HISTORY, "rows"), 3, "state.history.rows: expected a list, got 3"),
+    (0, (*HISTORY, "rows"), [[1.0], ["x"]], "state.history.rows[1][0]: expected a number, got 'x'"),
+    (0, (*HISTORY, "failures"), [3], "state.history.failures[0]: expected a text, got 3"),
+    (0, (*HISTORY, "latest"), 3, "state.history.latest: expected an object, got 3"),
     (0, ("state", "lows", "entries"), [[1.0]], "state.lows.entries[0]: expected a list of 2, got [1.0]"),
     (0, HISTORY, 3, "state.history: expected an object of bound, rows, failures and latest, got 3"),
     (0, (*HISTORY, "failures"), ["x"], "state.history.rows: expected 1 rows of 8 numbers, got []"),
@@ -236,11 +277,13 @@ def test_a_broken_line_names_line_and_field(number: int, path: Any, value: Any, 
 
 
 @pytest.mark.parametrize(
-    ("line", "message"), [("{", "line 1: not JSON"), ("[]", "line 1: expected an object")]
+    ("line", "message"), [("{", "line 2: not JSON"), ("[]", "line 2: expected an object$")]
 )
 def test_a_line_that_is_no_record(line: str, message: str):
     with pytest.raises(RecordError, match=message):
-        list(read([line]))
+        list(read(["", line]))
+    with pytest.raises(RecordError, match=message.replace("2", "1")):
+        decode(line)
 
 
 def test_a_wrapper_may_add_keys_at_the_top():
@@ -279,7 +322,31 @@ def test_a_field_that_an_older_version_did_not_know_is_as_at_the_start():
     state = told().sees(10).state
     document = to_json(state)
     del document["removal"], document["deaf_since"], document["ownership"]["confirmed"]
-    assert from_json(document, State, MwaaMemory) == state
+    assert with_memory(from_json(document, State), MwaaMemory, "state") == state
     del document["history"]
     with pytest.raises(MisfitError, match="history: expected a value, got 'nothing'"):
-        from_json(document, State, MwaaMemory)
+        from_json(document, State)
+
+
+def test_a_field_that_is_missing_in_the_middle_loses_none_after_it():
+    document = to_json(told().sees(unreadable="down").state)
+    del document["started_at"]
+    assert from_json(document, State).current == 5
+
+
+@pytest.mark.parametrize("value", ["x" * 58, "x" * 59, "x" * 500])
+def test_a_long_value_is_shown_by_its_ends(value: Any):
+    """In sixty characters at most."""
+    shown = str(MisfitError("here", "a number", value)).removeprefix("here: expected a number, got ")
+    start, gap, end = shown.partition("...")
+    assert repr(value).startswith(start)
+    assert repr(value).endswith(end)
+    assert bool(gap) == (len(repr(value)) > 60)
+    assert len(shown) == 60
+
+
+def test_a_long_place_is_cut_and_no_terminal_obeys_it():
+    """Two hundred characters are shown as they are."""
+    for length, shown in ((200, "p" * 200), (201, "p" * 197 + "...")):
+        assert str(MisfitError("p" * length, "a text", 3)) == f"{shown}: expected a text, got 3"
+    assert str(MisfitError("a\x1b[2J\nb", "a text", 3)) == "a?[2J?b: expected a text, got 3"
