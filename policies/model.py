@@ -7,7 +7,7 @@ A worker is one ECS task; a task is Airflow's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -125,6 +125,9 @@ class Workers:
     """Scale-in protection ends then; 0: none; NaN: unknown, which counts as protected."""
     outdated: frozenset[str] = frozenset()
     """Ids of those that an older deployment started, while another one is being rolled out."""
+    work_left_seconds: FloatArray | None = None
+    """Until a worker's tasks are expected to have ended, by what such tasks took before; NaN: unknown.
+    None: nobody said."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,6 +139,7 @@ class Workers:
             self.ids == other.ids
             and self.hosts == other.hosts
             and self.outdated == other.outdated
+            and (self.work_left_seconds is None) == (other.work_left_seconds is None)
             and all(
                 np.array_equal(mine, theirs, equal_nan=True)
                 for mine, theirs in zip(self.columns(), other.columns(), strict=True)
@@ -145,8 +149,8 @@ class Workers:
     __hash__ = None  # type: ignore[assignment]  # a value with arrays inside, never a key
 
     def columns(self) -> tuple[NDArray[Any], ...]:
-        """The numeric columns, in the order of the fields."""
-        return (
+        """The numeric columns that are there, in the order of the fields."""
+        always = (
             self.state,
             self.created_at,
             self.started_at,
@@ -154,6 +158,7 @@ class Workers:
             self.consuming,
             self.protected_until,
         )
+        return always if self.work_left_seconds is None else (*always, self.work_left_seconds)
 
 
 class Rollout(StrEnum):
@@ -186,6 +191,8 @@ class Busy:
 
     slots_by_host: Mapping[str, int]
     measured_at: float
+    work_left_by_host: Mapping[str, float] = field(default_factory=dict)
+    """Seconds until the host's tasks are expected to have ended; hosts of which nobody knows are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,14 @@ class AirflowLine:
     def _arrays(self) -> places.Arrays:
         return self._kernel._arrays  # noqa: SLF001
 
+    def running_tasks(self) -> tuple[IntArray, IntArray]:
+        arrays = self._arrays
+        what = arrays.agenda[: arrays.state[places.PLANNED], 1]
+        tasks = what[(what & -places.KIND) == places.ENDS] & (places.KIND - 1)
+        queue = arrays.queue[tasks if len(arrays.queue) > 1 else np.zeros_like(tasks)]
+        mine = tasks[(arrays.queues[places.LINE, queue] == self._number) & (arrays.slots[tasks] > 0)]
+        return mine, arrays.worker[mine].astype(np.int64)
+
     def launch(self, ready_at: float) -> int:
         kernel, worker = self._kernel, self._workers
         self._workers += 1

@@ -155,6 +155,12 @@ class Kernel:
         column: IntArray = self._arrays.workers[events.CONSUMING]
         return column
 
+    def running_tasks(self) -> tuple[IntArray, IntArray]:
+        """The rows of the tasks that run, and the worker of each."""
+        leaves = self._arrays.leaves
+        held = np.flatnonzero((leaves[events.HELD_BY] >= 0) & (leaves[events.WORKER] != events.NOBODY))
+        return leaves[events.HELD_BY, held], leaves[events.WORKER, held]
+
     def busy_until(self, worker: int) -> float:
         """When the worker's last slot is free again if it takes no more tasks; now if all are free."""
         arrays = self._arrays

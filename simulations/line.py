@@ -49,6 +49,9 @@ class Line(Protocol):
     def consuming(self) -> IntArray:
         """1 where a worker's intake is open, by worker."""
 
+    def running_tasks(self) -> tuple[IntArray, IntArray]:
+        """The rows of the tasks that run, and the worker of each."""
+
     def launch(self, ready_at: float) -> int:
         """The number of a new worker that takes tasks from `ready_at` on."""
 

@@ -134,7 +134,15 @@ def simulate(
     bounds = controller.guards.bounds
     check_maximum(bounds.maximum)
     _check_widest(trace, service)
-    world = World(trace, service, seed, workers=bounds.minimum, airflow=airflow, source=source)
+    world = World(
+        trace,
+        service,
+        seed,
+        workers=bounds.minimum,
+        airflow=airflow,
+        source=source,
+        tells_work_left=controller.way_in.weighs_work,
+    )
     watch = Watch([world], trace, [bounds.minimum], on_progress)
     state, at, fleet = controller.initial(), trace.starts_at, world.fleet
     while True:

@@ -124,7 +124,15 @@ class _Together:
         places = together(trace, [(each.queues, each.service) for each in all_targets], rules, seed)
         self._minima = [each.controller.guards.bounds.minimum for each in all_targets]
         self._worlds = [
-            World(trace, target.service, seed, workers=minimum, source=target.source, place=place)
+            World(
+                trace,
+                target.service,
+                seed,
+                workers=minimum,
+                source=target.source,
+                place=place,
+                tells_work_left=target.controller.way_in.weighs_work,
+            )
             for target, minimum, place in zip(all_targets, self._minima, places, strict=True)
         ]
 

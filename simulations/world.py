@@ -30,6 +30,7 @@ from simulations.airflow import Airflow
 from simulations.fleet import Fleet
 from simulations.kernel import Kernel, Rest
 from simulations.luck import Luck
+from simulations.past import expected_seconds
 from simulations.place import Place, alone
 from simulations.service import ServiceModel
 from simulations.source import DATABASE, SourceModel, View
@@ -65,8 +66,11 @@ class World:
         airflow: Airflow | None = None,
         source: SourceModel = DATABASE,
         place: Place | None = None,
+        tells_work_left: bool = False,
     ) -> None:
         """`airflow`: None is the plain queue with the service's slot tail and retry delay.
+
+        `tells_work_left`: whether `busy` also says what the tasks' past lets expect.
 
         `place`: one beside other targets; time must pass (`advance`) once all have come together.
         Raises `TraceError` for a task that this Airflow could never run.
@@ -84,6 +88,7 @@ class World:
         self._lists_workers = False
         self._last_write: LastWrite = None
         self._known: tuple[int, _Roster] | None = None
+        self._expected = expected_seconds(trace) if tells_work_left else None
         if not shared:
             self._clock.advance(trace.starts_at)
 
@@ -179,7 +184,17 @@ class World:
         for worker in sorted(fleet.leaving):
             if busy_slots[worker]:
                 held[f"worker-{worker}"] = int(busy_slots[worker])
-        return Busy(held, self._line.now)
+        return Busy(held, self._line.now, {} if self._expected is None else self._work_left(self._expected))
+
+    def _work_left(self, expected: FloatArray) -> dict[str, float]:
+        """By host; a task that has outlived what was expected of it makes its host unknown."""
+        tasks, workers = self._line.running_tasks()
+        left = expected[tasks] - (self._line.now - self.kernel.started_at[tasks])
+        left[left < 0] = NAN
+        most = np.zeros(len(self._line.running))
+        with np.errstate(invalid="ignore"):  # an unknown task makes its worker unknown
+            np.maximum.at(most, workers, left)
+        return {f"worker-{worker}": float(most[worker]) for worker in np.unique(workers)}
 
     def _load(self) -> Demand:
         line = self._line

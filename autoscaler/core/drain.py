@@ -45,6 +45,11 @@ class Caution:
     evidence_max_age_seconds: float = 60.0
     """Older knowledge of who is busy is none."""
 
+    @property
+    def weighs_work(self) -> bool:
+        """It asks whether a worker is busy, not for how long."""
+        return False
+
     def drain(self, proposal: Proposal, context: Context) -> Drain:
         """The proposal if it does not shrink; else as much of it as is safe now."""
         state, current = context.state, context.current

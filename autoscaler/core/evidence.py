@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
+from math import isnan
 
 import numpy as np
 
-from policies.model import NEVER, Busy, Capacity, Evidence, Unavailable
+from policies.model import NEVER, Busy, Capacity, Evidence, FloatArray, Unavailable, Workers
+
+NAN = float("nan")
 
 
 def placed(
     capacity: Capacity | Unavailable, busy: Busy | Unavailable | None
 ) -> tuple[Capacity | Unavailable, Evidence]:
-    """The capacity with its workers' `busy_slots` filled in, and how much that is worth.
+    """The capacity with its workers' `busy_slots` and work left filled in, and how much that is worth.
 
     Busy hosts that are no listed worker are named: nobody knows which worker they stand for.  A fleet that
     tells who takes tasks has seen it when it was listed, no earlier than the busy hosts were read.
@@ -33,5 +36,19 @@ def placed(
         dtype=float,
     )
     unplaced = tuple(sorted(slots_by_host.keys() - set(chain.from_iterable(hosts))))
-    placed_capacity = replace(capacity, workers=replace(workers, busy_slots=slots))
-    return placed_capacity, Evidence(busy.measured_at, unplaced, intake_at)
+    work_left = _work_left(workers, busy) if busy.work_left_by_host else None
+    seen = replace(workers, busy_slots=slots, work_left_seconds=work_left)
+    return replace(capacity, workers=seen), Evidence(busy.measured_at, unplaced, intake_at)
+
+
+def _work_left(workers: Workers, busy: Busy) -> FloatArray:
+    held, known = busy.slots_by_host, busy.work_left_by_host
+    seconds = [
+        max((known.get(name, NAN) for name in names if held.get(name)), key=_unknown_is_most, default=0.0)
+        for names in workers.hosts
+    ]
+    return np.array(seconds, dtype=float)
+
+
+def _unknown_is_most(seconds: float) -> tuple[bool, float]:
+    return isnan(seconds), seconds

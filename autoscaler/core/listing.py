@@ -91,3 +91,16 @@ class Listing:
         """Slots that a worker's tasks hold; unknown counts as most."""
         held = dict(zip(self._workers.ids, np.nan_to_num(self._workers.busy_slots, nan=np.inf), strict=True))
         return lambda worker: float(held[worker])
+
+    def work_left(self) -> Callable[[str], float]:
+        """Seconds until a worker is expected to be empty; infinite where nobody knows."""
+        seconds = self._workers.work_left_seconds
+        if seconds is None:
+            return lambda _: np.inf
+        left = dict(zip(self._workers.ids, np.nan_to_num(seconds, nan=np.inf).tolist(), strict=True))
+        return lambda worker: left[worker]
+
+    def busy_beyond(self, budget_seconds: float) -> frozenset[str]:
+        """Those that are expected to hold work for longer than that."""
+        seconds = self._workers.work_left_seconds
+        return frozenset() if seconds is None else self._names(seconds > budget_seconds)

@@ -40,6 +40,11 @@ class SafeRemoval:
     protection_seconds: float = 3600.0
     """How long our protections last: what ends sooner at the first look is taken for an earlier daemon's."""
 
+    @property
+    def weighs_work(self) -> bool:
+        """Whether it asks how much work a busy worker has left."""
+        return self.consolidates
+
     def drain(self, proposal: Proposal, context: Context) -> Drain:
         """As much of the proposal as is safe now, and what brings the rest nearer."""
         if context.observing:
@@ -180,6 +185,7 @@ class _Step:
             self.context.at,
             deaf=self.deaf,
             only_empty=not self.settings.consolidates,
+            budget_seconds=self.settings.patience.deadline_seconds,
         )
         return self._leave(removal, overdue)
 

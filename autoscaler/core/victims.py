@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
 from autoscaler.core.listing import Listing
 from autoscaler.core.proposal import Context
@@ -174,21 +175,42 @@ def chosen(
     *,
     deaf: frozenset[str],
     only_empty: bool,
+    budget_seconds: float = inf,
 ) -> Removal:
-    """The removal with up to `count` more victims: the deaf first, the longest empty, the least loaded."""
+    """The removal with up to `count` more victims: the deaf, the longest empty, the soonest empty.
+
+    None that is expected to hold work for longer than `budget_seconds`.  Whoever holds work gives his place
+    back to an empty worker: that one is gone in a minute, where a long task may take an hour.
+    """
     spared = frozenset(each.worker for each in removal.spared)
     candidates = (among & (seen.consuming | deaf)) - removal.stopped - spared
-    if only_empty:
-        candidates &= seen.empty
+    empty = candidates & seen.empty
+    if len(empty) > count and (holding := _holding(removal, seen) - deaf):
+        work_left = seen.work_left()
+        order = sorted(holding, key=lambda worker: (-work_left(worker), worker))
+        return without(removal, frozenset(order[: len(empty) - max(0, count)]))
+    candidates = empty if only_empty else candidates - seen.busy_beyond(budget_seconds)
     if count <= 0 or not candidates:
         return removal
-    idle_since, held = dict(removal.idle_since), seen.busy_slots()
+    idle_since, work_left, held = dict(removal.idle_since), seen.work_left(), seen.busy_slots()
     order = sorted(
         candidates,
-        key=lambda worker: (worker not in deaf, idle_since.get(worker, at + 1), held(worker), worker),
+        key=lambda worker: (
+            worker not in deaf,
+            idle_since.get(worker, at + 1),
+            work_left(worker),
+            held(worker),
+            worker,
+        ),
     )
     more = tuple(Victim(worker, Phase.STOPPING, at, at) for worker in order[:count])
     return removal._replace(victims=removal.victims + more)
+
+
+def _holding(removal: Removal, seen: Listing) -> frozenset[str]:
+    """The victims that are waited for: they hold work, and are not to leave with it."""
+    waiting = in_phase(removal, Phase.STOPPING) | in_phase(removal, Phase.EMPTYING)
+    return waiting - seen.empty
 
 
 def in_phase(removal: Removal, phase: Phase) -> frozenset[str]:

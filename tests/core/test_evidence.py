@@ -58,3 +58,14 @@ def test_without_a_witness_nothing_is_known(busy: Unavailable | None):
 @pytest.mark.parametrize("capacity", [Unavailable("throttled"), Capacity(3, 0, 3)])
 def test_without_a_listing_there_is_nothing_to_place(capacity: Capacity | Unavailable):
     assert placed(capacity, Busy({"a": 1}, 50.0)) == (capacity, Evidence())
+
+
+def test_work_left_is_placed_with_its_slots():
+    """What is not known of one of its names is not known of a worker; nothing held is nothing left."""
+    held = {"10.0.0.1": 3, "ip-10-0-0-1.ec2.internal": 1, "10.0.0.2": 2}
+    capacity, _ = placed(fleet(), Busy(held, 50.0, {"10.0.0.1": 60.0, "10.0.0.2": 5.0}))
+    assert capacity.workers.work_left_seconds.tolist() == pytest.approx([UNKNOWN, 5, 0], nan_ok=True)
+    both = {"10.0.0.1": 60.0, "ip-10-0-0-1.ec2.internal": 90.0}
+    capacity, _ = placed(fleet(), Busy(held, 50.0, both))
+    assert capacity.workers.work_left_seconds.tolist() == pytest.approx([90, UNKNOWN, 0], nan_ok=True)
+    assert placed(fleet(), Busy(held, 50.0))[0].workers.work_left_seconds is None

@@ -104,11 +104,11 @@ def test_demand_that_returns_a_little_undoes_the_least_advanced():
 
 def test_a_worker_that_gets_a_task_after_all_must_be_seen_empty_twice_again():
     clock = ready(three())
-    clock.sees(5, workers=seen([5, 1, 0], stopped="b", protected="ac"))
+    clock.sees(5, workers=seen([5, 1, 2], stopped="b", protected="ac"))
     clock.expects(None, Reason.DRAINING, stopped="b")
-    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.after(10).sees(5, workers=seen([5, 0, 2], stopped="b", protected="ac"))
     clock.expects(None, Reason.DRAINING, stopped="b", protected="")
-    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.after(10).sees(5, workers=seen([5, 0, 2], stopped="b", protected="ac"))
     clock.expects(2, Reason.DRAINING, stopped="b")
 
 
