@@ -3,7 +3,8 @@
 A reload is a new generation: the loops end between two ticks, the adapters are built anew from the
 checked configuration, and every target goes on with what it remembered, unless it is given another
 service or other queues: then it starts like a new one.  A configuration that is
-wrong or cannot be wired is refused, and the old one runs on.
+wrong or cannot be wired is refused, and the old one runs on.  Where several daemons share a lease, a
+generation stands by until it leads; the lease outlives a reload.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass, replace
+from functools import partial
 from time import time
 from typing import Any, TextIO
 
@@ -30,9 +32,12 @@ from autoscaler.controllers import controller_of, timing_of
 from autoscaler.core import record
 from autoscaler.core.controller import Controller
 from autoscaler.http_server import served
+from autoscaler.leading import Candidate, LeaseTiming, Term
+from autoscaler.leases import lease_of, lease_place
 from autoscaler.loop import Memory, Ports, TargetLoop
 from autoscaler.orders.pages import Desk
 from autoscaler.pages import application
+from autoscaler.ports import Lease
 from autoscaler.records import opened_records
 from autoscaler.settings import Settings
 from autoscaler.telemetry import Telemetry
@@ -60,6 +65,7 @@ class Surroundings:
     signals: Callable[[], AbstractContextManager[Signals]] = _signals
     wired: Callable[[Settings, Callable[[], float]], AbstractAsyncContextManager[Wired]] = wired
     served: Callable[[ASGIApp, str, int], AbstractAsyncContextManager[str]] = served
+    lease: Callable[[Settings], Lease] = lease_of
 
 
 REAL = Surroundings()
@@ -72,6 +78,8 @@ class _Remembered:
     settings: Settings
     controller: Controller
     memory: Memory
+    epoch: int
+    """Of the lease: what others did under later ones is not in this memory."""
 
     def same_service(self, name: str, settings: Settings) -> bool:
         """Whether the target's name still stands for the same service and the same load."""
@@ -99,6 +107,8 @@ class Daemon:
         self._settings = settings
         self._reload = reload
         self._remembered: dict[str, _Remembered] = {}
+        self._candidate: Candidate | None = None
+        self._lease_place: object = None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT.
@@ -132,19 +142,38 @@ class Daemon:
             for gauge, value in parts.gauges.items():
                 self.telemetry.metrics.follow(gauge, value)
             structlog.get_logger().info("running", pages=url)
-            loops = [self._loop(name, settings, ports) for name, ports in parts.ports.items()]
-            self._remembered = {
-                loop.name: _Remembered(settings, loop.controller, loop.memory) for loop in loops
-            }
+            candidate = await self._candidacy(settings)
             async with anyio.create_task_group() as group:
-                for loop in loops:
-                    group.start_soon(loop.run)
+                group.start_soon(candidate.run, partial(self._begin, settings, parts))
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
-            await _rest(
-                loops
-            )  # also before a reload: the next generation may not know these workers any more
+            if following is None:
+                await candidate.release()
         return following
+
+    async def _candidacy(self, settings: Settings) -> Candidate:
+        """The one of the generation before, unless the lease is kept elsewhere now."""
+        lease = settings.lease
+        write_seconds = max(target.write_deadline_seconds for target in settings.targets.values())
+        timing = LeaseTiming(lease.check_seconds, lease.expiry_seconds, write_seconds)
+        if self._candidate is not None and self._lease_place == lease_place(settings):
+            self._candidate.timing = timing
+            return self._candidate
+        if self._candidate is not None:
+            await self._candidate.release()
+        self._lease_place = lease_place(settings)
+        self._candidate = Candidate(self._around.lease(settings), timing, self.telemetry)
+        return self._candidate
+
+    def _begin(self, settings: Settings, parts: Wired, term: Term) -> list[TargetLoop]:
+        """The loops of all targets, as the leader."""
+        loops = [
+            self._loop(name, settings, term.fenced(ports), term.epoch) for name, ports in parts.ports.items()
+        ]
+        self._remembered = {
+            loop.name: _Remembered(settings, loop.controller, loop.memory, term.epoch) for loop in loops
+        }
+        return loops
 
     async def _listen(self, stack: AsyncExitStack, settings: Settings, parts: Wired) -> str:
         http, clock, telemetry = settings.http, self._around.clock, self.telemetry
@@ -163,12 +192,12 @@ class Daemon:
             place = f"http.host = {http.host}, http.port = {http.port}"
             raise WiringError(f"{place}: cannot listen: {error.strerror or error}") from None
 
-    def _loop(self, name: str, settings: Settings, ports: Ports) -> TargetLoop:
+    def _loop(self, name: str, settings: Settings, ports: Ports, epoch: int) -> TargetLoop:
         target = settings.targets[name]
         controller = controller_of(target, settings)
         loop = TargetLoop(name, controller, ports, timing_of(target), self._around.clock, self.telemetry)
         before = self._remembered.get(name)
-        if before is not None and before.same_service(name, settings):
+        if before is not None and before.epoch == epoch and before.same_service(name, settings):
             loop.memory = before.carried(controller)
         timing = loop.timing
         self.telemetry.started(
@@ -202,12 +231,6 @@ class Daemon:
     def _refused(self, why: str) -> None:
         self.telemetry.metrics.count("reloads_total", "refused")
         structlog.get_logger().error("reload refused, running on as before", why=why)
-
-
-async def _rest(loops: list[TargetLoop]) -> None:
-    async with anyio.create_task_group() as group:
-        for loop in loops:
-            group.start_soon(loop.rest)
 
 
 def _decisive(settings: Settings, name: str) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(document))  # noqa: T201 - the command's output
         return
     console = Console(highlight=False, markup=False)
-    console.print(plain(f"mode {document.get('mode')}"), style="bold")
+    console.print(plain(f"mode {document.get('mode')}{_lease_text(document.get('lease'))}"), style="bold")
     columns = ("target", "healthy", "queued", "running tasks", "workers", "desired", "decision", "reason")
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, view in document["targets"].items():
@@ -187,6 +187,17 @@ def print_orders(document: dict[str, Any], *, as_json: bool) -> None:
 def _ordered(view: dict[str, Any]) -> list[Any]:
     lines = view.get("ordered")
     return lines if isinstance(lines, list) else []
+
+
+def _lease_text(lease: Any) -> str:
+    match lease:
+        case {"acts": True, "epoch": epoch} if epoch:
+            return f", leads with epoch {epoch}"
+        case {"acts": False, "why": why} if why:
+            return f", stands by: {why}"
+        case {"acts": False, "leader": leader}:
+            return f", stands by: {leader or 'another daemon'} leads"
+    return ""
 
 
 def _cell(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from autoscaler.orders.pages import Desk
-from autoscaler.telemetry import Telemetry, summary
+from autoscaler.telemetry import Standing, Telemetry, summary
 
 DEFAULT_LIMIT = 20
 
@@ -24,17 +25,10 @@ def application(telemetry: Telemetry, desk: Desk | None = None) -> Starlette:
         return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def healthz(_: Request) -> Response:
-        late = telemetry.late()
-        if late or not telemetry.targets:
-            lines = [f"{target} last ticked {age:.0f} s ago" for target, age in late.items()]
-            return PlainTextResponse("\n".join(lines or ["no target runs"]) + "\n", 503)
-        return PlainTextResponse("ok\n")
+        return _health(telemetry)
 
     async def readyz(_: Request) -> Response:
-        waiting = [name for name, view in telemetry.targets.items() if view.tick is None]
-        if waiting or not telemetry.targets:
-            return PlainTextResponse(f"no decision yet: {', '.join(waiting) or 'no target runs'}\n", 503)
-        return PlainTextResponse("ok\n")
+        return _readiness(telemetry)
 
     async def status_page(_: Request) -> Response:
         return JSONResponse(status(telemetry, desk))
@@ -71,11 +65,38 @@ async def _each(lines: Iterable[str]) -> AsyncIterator[str]:
         yield f"{line}\n"
 
 
+def _health(telemetry: Telemetry) -> Response:
+    """Whether a restart might help: a stand-by has nothing to tick."""
+    if (standing := telemetry.standing) is not None and not standing.acts:
+        return PlainTextResponse(f"ok, {_standing_text(standing)}\n")
+    late = telemetry.late()
+    if late or not telemetry.targets:
+        lines = [f"{target} last ticked {age:.0f} s ago" for target, age in late.items()]
+        return PlainTextResponse("\n".join(lines or ["no target runs"]) + "\n", 503)
+    return PlainTextResponse("ok\n")
+
+
+def _readiness(telemetry: Telemetry) -> Response:
+    """Whether it decides, or would if the leader died."""
+    if (standing := telemetry.standing) is not None and not standing.acts:
+        return PlainTextResponse(f"{_standing_text(standing)}\n", 503 if standing.why else 200)
+    waiting = [name for name, view in telemetry.targets.items() if view.tick is None]
+    if waiting or not telemetry.targets:
+        return PlainTextResponse(f"no decision yet: {', '.join(waiting) or 'no target runs'}\n", 503)
+    return PlainTextResponse("ok\n")
+
+
+def _standing_text(standing: Standing) -> str:
+    leader = standing.leader or "another daemon"
+    return f"standing by: {standing.why or f'{leader} leads'}"
+
+
 def status(telemetry: Telemetry, desk: Desk | None = None) -> dict[str, Any]:
     """What `autoscaler status` shows."""
     late = telemetry.late()
     return {
         "mode": telemetry.mode,
+        "lease": None if telemetry.standing is None else asdict(telemetry.standing),
         "targets": {
             name: {
                 "healthy": name not in late,

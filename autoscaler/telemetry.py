@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TextIO, cast
 
 import structlog
@@ -36,6 +36,19 @@ class TargetView:
     tick: Tick | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether this daemon acts, as the lease said last."""
+
+    acts: bool
+    epoch: int = 0
+    """Of this daemon's term; 0 where there is none, or no lease."""
+    leader: str = ""
+    """Which other daemon acts, as far as the lease can say."""
+    why: str = ""
+    """Why nobody acts, as far as is known here."""
+
+
 class Telemetry:
     """Listens to the loops; holds the metrics, the newest decisions and the health."""
 
@@ -44,6 +57,8 @@ class Telemetry:
         self.metrics = Metrics(self.registry)
         self.targets: dict[str, TargetView] = {}
         self.mode = ""
+        self.standing: Standing | None = None
+        """None before the first answer of the lease."""
         self._clock = clock
         self._config_hash = ""
         self._sink: TextIO | None = None
@@ -116,6 +131,41 @@ class Telemetry:
     def order_refused(self, order: str) -> None:
         """One was not, and whoever sent it was told why."""
         self.metrics.count("orders_total", order, "refused")
+
+    def leads(self, epoch: int) -> None:
+        """The daemon acts from now on; its targets follow with `started`."""
+        self._stand(Standing(acts=True, epoch=epoch), "leading" if epoch else "")
+
+    def waits(self, epoch: int, seconds: float) -> None:
+        """It will, when no write of the former leader can be alive."""
+        why = f"the lease is taken; for {seconds:.3g} s a write of the former leader may live"
+        self._stand(Standing(acts=False, epoch=epoch, why=why), "taking over")
+
+    def stands_by(self, leader: str) -> None:
+        """Another daemon acts."""
+        self._stand(Standing(acts=False, leader=leader), "standing by")
+
+    def lease_unknown(self, why: str) -> None:
+        """Nobody can say who acts, so this daemon does not."""
+        self._stand(Standing(acts=False, why=why), "no lease")
+
+    def lease_lost(self, epoch: int, why: str) -> None:
+        """It acts no more; its targets are gone until it does."""
+        for target in self.targets:
+            self.metrics.forget(target)
+        self.targets = {}
+        self._stand(Standing(acts=False, why=why), "lease lost")
+
+    def _stand(self, standing: Standing, event: str) -> None:
+        if standing == self.standing:
+            return
+        self.standing = standing
+        self.metrics.set("leader", float(standing.acts))
+        self.metrics.set("lease_epoch", standing.epoch)
+        if event:
+            log = self._log.warning if standing.why and not standing.epoch else self._log.info
+            fields = {key: value for key, value in asdict(standing).items() if value and key != "acts"}
+            log(event, **fields)
 
     def late(self) -> dict[str, float]:
         """The targets whose loop has not ticked lately, with the seconds since."""

@@ -1,4 +1,4 @@
-"""From settings to running parts.  The only module that names concrete adapters."""
+"""From settings to running parts.  With `leases.py` the only module that names concrete adapters."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from autoscaler.orders.book import OrderBook, OrdersError, Token
 from autoscaler.orders.file import OrdersFile
 from autoscaler.ports import Fleet, FleetError, Intake, IntakeError, Source, SourceError
 from autoscaler.settings import (
+    Airflow,
     Cloudwatch,
     CloudwatchNamespace,
     Mode,
@@ -26,6 +27,7 @@ from autoscaler.settings import (
     SourceKind,
     Target,
 )
+from autoscaler.settings import Lease as LeaseSettings
 from autoscaler.sources.airflow_db.connection import Timeouts
 from autoscaler.sources.airflow_db.credentials import Credentials, fixed, from_file, from_secrets_manager
 from autoscaler.sources.airflow_db.database import AirflowDatabase
@@ -90,17 +92,15 @@ def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDataba
     )
 
 
-def credentials_of(settings: Settings) -> Credentials:
-    """How the configured metadata database is logged in to; asked only where one is configured."""
-    airflow = settings.airflow
-    if airflow.database_url_file is not None:
-        return from_file(airflow.database_url_file)
-    if airflow.database_url_secret is not None:
-        return from_secrets_manager(
-            airflow.database_url_secret, settings.aws.region, settings.aws.endpoint_url
-        )
-    assert airflow.database_url is not None, "no database is configured"
-    return fixed(airflow.database_url.get_secret_value())
+def credentials_of(settings: Settings, place: Airflow | LeaseSettings | None = None) -> Credentials:
+    """How a configured database is logged in to, by default Airflow's; asked only where one is configured."""
+    place = place or settings.airflow
+    if place.database_url_file is not None:
+        return from_file(place.database_url_file)
+    if place.database_url_secret is not None:
+        return from_secrets_manager(place.database_url_secret, settings.aws.region, settings.aws.endpoint_url)
+    assert place.database_url is not None, "no database is configured"
+    return fixed(place.database_url.get_secret_value())
 
 
 @dataclass(frozen=True, slots=True)

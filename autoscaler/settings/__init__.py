@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from autoscaler.settings.intake import Celery
+from autoscaler.settings.lease import Lease, LeaseKind
 from autoscaler.settings.orders import Orders
 from autoscaler.settings.section import Name, Port, Section
 from autoscaler.settings.sources import (
@@ -28,8 +29,8 @@ from autoscaler.settings.target import Guards, Removal, RemovalMode, Target
 
 __all__ = [
     "Airflow", "Aws", "Celery", "Cloudwatch", "CloudwatchMetric", "CloudwatchNamespace", "Guards", "Http",
-    "Log", "Mode", "Orders", "Removal", "RemovalMode", "Settings", "SourceChoice", "SourceKind", "Statsd",
-    "Target",
+    "Lease", "LeaseKind", "Log", "Mode", "Orders", "Removal", "RemovalMode", "Settings", "SourceChoice",
+    "SourceKind", "Statsd", "Target",
 ]  # fmt: skip
 
 ENVIRONMENT_PREFIX = "AUTOSCALER__"
@@ -97,6 +98,8 @@ class Settings(BaseSettings):
     """Needed if a target uses CloudWatch."""
     aws: Aws = Aws()
     """How AWS is reached."""
+    lease: Lease = Lease()
+    """Which of several daemons acts."""
     http: Http = Http()
     """The daemon's own pages."""
     log: Log = Log()
@@ -106,6 +109,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _sources_exist(self) -> Self:
+        if self.lease.kind is LeaseKind.DATABASE and not (
+            self.lease.has_database or self.airflow.has_database
+        ):
+            raise ValueError("lease.kind database needs airflow.database_url or lease.database_url")
         services: dict[tuple[str, str], str] = {}
         for name, target in self.targets.items():
             where = f"targets.{name}"
