@@ -44,6 +44,7 @@ proof: setup
 	$(BIN)/pytest -n 2 -m deep
 
 mutation: setup
+	rm -rf mutants
 	CI=true nice $(BIN)/mutmut run
 	$(BIN)/python benchmarks/mutation.py
 
