@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit proof mutation docs lock clean
+.PHONY: setup demo test lint types contracts unit proof mutation e2e docs lock clean
 
 setup: .venv/.ready
 
@@ -48,6 +48,10 @@ mutation: setup
 	CI=true nice $(BIN)/mutmut run
 	$(BIN)/python benchmarks/mutation.py
 
+AIRFLOW ?= 3
+e2e: setup
+	@$(BIN)/python -m tests.e2e --airflow $(AIRFLOW)
+
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from autoscaler.reference import refreshed; \
 	  page = Path('README.md'); page.write_text(refreshed(page.read_text()))"
@@ -60,6 +64,10 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --constraint requirements-dev.lock --group pyproject.toml:build --custom-compile-command "make lock" \
 	  -o deploy/requirements-build.lock
+	for release in 2 3; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" -o tests/e2e/requirements-$$release.txt tests/e2e/requirements-$$release.in; \
+	done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage mutants
+	rm -rf .venv .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage mutants

@@ -12,13 +12,14 @@ import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from autoscaler.demo.ecs.guardian import end_session
 from autoscaler.demo.ecs.processes import GUARDIAN
 
 POLL_SECONDS = 0.02
@@ -72,13 +73,12 @@ class Child:
         return code
 
     async def stop(self, number: signal.Signals, seconds: float) -> None:
-        """Asks it to end; after so many seconds it and all of its group are killed."""
+        """Asks it to end; after so many seconds it and all of its session are killed."""
         if self.exit_code is None:
             self._process.send_signal(number)
             with anyio.move_on_after(seconds):
                 await self.wait()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        end_session(self.pid)
         await self.wait()
 
 
@@ -96,11 +96,15 @@ class Children:
         log: Path,
         *,
         user: str | None = None,
+        environment: Mapping[str, str] | None = None,
         stop: signal.Signals = signal.SIGTERM,
         stop_seconds: float = 5.0,
     ) -> AsyncIterator[Child]:
-        """The process until the context ends.  `user` needs root.  Raises `DemoError` if it cannot start."""
-        child = self._start(name, command, log, user)
+        """The process until the context ends; `environment` is added to ours, `user` needs root.
+
+        Raises `DemoError` if it cannot start.
+        """
+        child = self._start(name, command, log, user, environment or {})
         self._tell(f"+{child.pid}")
         try:
             yield child
@@ -115,12 +119,14 @@ class Children:
         command: Sequence[str | Path],
         log: Path,
         user: str | None,
+        environment: Mapping[str, str],
     ) -> Child:
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(  # noqa: S603  # the demonstration's own programs
                     command,
                     cwd=log.parent,
+                    env={**os.environ, **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

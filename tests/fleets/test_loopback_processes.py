@@ -28,7 +28,7 @@ DEAF = POLITE.replace("signal.SIGTERM, end", "signal.SIGTERM, signal.SIG_IGN")
 WITH_CHILD = POLITE.replace(
     "while True:",
     """import subprocess
-child = subprocess.Popen(["sleep", "600"])
+child = subprocess.Popen(["sleep", "600"], process_group=0)  # as Airflow starts a task
 pathlib.Path(os.environ["OUT"], "child").write_text(str(child.pid))
 while True:""",
 )

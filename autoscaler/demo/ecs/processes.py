@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autoscaler.demo.ecs.guardian import end_session
 from autoscaler.demo.ecs.model import Task
 from autoscaler.demo.ecs.workload import PretendProcess, Process
 
@@ -23,7 +23,7 @@ REAP_SECONDS = 5.0
 
 
 class RealProcess:
-    """A process with a session and a process group of its own."""
+    """A process with a session of its own."""
 
     def __init__(self, popen: subprocess.Popen[bytes], reaped: Callable[[int], None]) -> None:
         self.pid = popen.pid
@@ -34,7 +34,7 @@ class RealProcess:
         code = self._popen.poll()
         if code is None:
             return None
-        self._signal_group(signal.SIGKILL)  # a container ends with its first process
+        end_session(self.pid)  # a container ends with its first process
         self._reaped(self.pid)
         return code if code >= 0 else 128 - code
 
@@ -42,15 +42,11 @@ class RealProcess:
         self._popen.terminate()
 
     def kill(self) -> None:
-        self._signal_group(signal.SIGKILL)
+        end_session(self.pid)
 
     def wait(self, seconds: float) -> None:
         """Waits until it is gone."""
         self._popen.wait(seconds)
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
 
 
 class Processes:

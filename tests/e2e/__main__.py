@@ -1,0 +1,70 @@
+"""`python -m tests.e2e`: the daemon sizes the workers of a real Airflow.  Exit code 1 if anything is lost."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+from autoscaler.demo.children import DemoError, children, own_environment
+from tests.e2e.forecast import HEADER, forecast, measured
+from tests.e2e.installation import RELEASES, InstallationError, installed
+from tests.e2e.scene import Scene, running_scene
+from tests.e2e.story import with_accidents, without_accidents, without_the_protocol
+
+VERSIONS = {"3": "3.3", "2": "2.11"}
+"""As the simulator calls them."""
+
+
+async def play(release: str, folder: Path) -> list[str]:
+    """What failed.  Raises `DemoError`, `InstallationError`."""
+    started_at = time.time()
+    programs = installed(release)
+    print(f"{time.time() - started_at:6.1f} s  Airflow {release} installed; its logs: {folder}", flush=True)
+    with own_environment(), children() as family:
+        async with running_scene(family, folder, programs, started_at) as scene:
+            await scene.fleet.until_ready(1)
+            scene.say("Airflow runs, and its first worker")
+            await with_accidents(scene)
+            await without_accidents(scene)
+            await compared(scene, folder, VERSIONS[release])
+            await without_the_protocol(scene)
+            return scene.failures
+
+
+async def compared(scene: Scene, folder: Path, version: str) -> None:
+    """Prints what was measured beside what the simulator would have forecast."""
+    scene.say(f"measured, and the simulator's forecast for the same tasks:\n{'':24}{HEADER}")
+    for run in scene.runs:
+        print(f"  {run.name:10} measured   {await measured(scene.airflow, run, folder)}")
+        print(
+            f"  {'':10} forecast   {await forecast(run, folder, version, scene.fleet.launches)}", flush=True
+        )
+
+
+def main() -> int:
+    """The process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e", description=__doc__)
+    parser.add_argument("--airflow", choices=RELEASES, default="3", help="which release; default: 3")
+    parser.add_argument("--keep", action="store_true", help="keep the logs although all went well")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="e2e-", dir="/tmp"))  # short: sockets are in it
+    folder.chmod(0o755)
+    try:
+        failures = anyio.run(play, arguments.airflow, folder)
+    except* (DemoError, InstallationError, OSError) as errors:
+        failures = [str(error) for error in errors.exceptions]
+    if failures:
+        print(f"\nFAILED ({folder}):\n" + "\n".join(f"  {failure}" for failure in failures), file=sys.stderr)
+        return 1
+    print("\nPASSED")
+    if not arguments.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
