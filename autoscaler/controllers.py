@@ -69,6 +69,7 @@ def guard_chain(guards: Guards, minimum: int, maximum: int) -> GuardChain:
         stabilization=stabilization if stabilization != Stabilization() else None,
         cooldown=cooldown if cooldown != Cooldown() else None,
         rate=rate if rate != RateLimit() else None,
+        budget=guards.budget,
     )
 
 

@@ -167,6 +167,8 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
         )
     console.print(table)
     for name, view in document["targets"].items():
+        if "budget" in view:
+            console.print(plain(f"budget {name}: {view['budget']}"))
         for line in _ordered(view):
             console.print(plain(f"ordered {name}: {line}"), style="yellow")
         alarms = view.get("alarms")

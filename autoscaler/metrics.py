@@ -82,6 +82,8 @@ TABLE = (
     Metric("statsd_senders", Gauge, (), "Senders remembered, silent ones included"),
     Metric("statsd_relayed", Gauge, (), "Packets handed on to the other StatsD"),
     Metric("statsd_relay_errors", Gauge, (), "Packets that could not be handed on"),
+    Metric("budget_worker_hours", Gauge, _TARGET, "What its budget has left; below zero: a debt"),
+    Metric("budget_seconds_left", Gauge, _TARGET, "Until its budget is spent at the present size; 0: it is"),
     Metric("paused", Gauge, ("target", "way"), "1: an operator has paused the way out, or in"),
     Metric("bounds_overridden", Gauge, _TARGET, "1: an operator's bounds hold, not the configured ones"),
     Metric("orders_total", Counter, ("order", "result"), "Orders of operators: given or refused"),
@@ -115,6 +117,8 @@ class Metrics:
         self.count("ticks_skipped_total", target, by=0)
         for result in ("applied", "refused", "unknown"):
             self.count("writes_total", target, result, by=0)
+        for name in ("budget_worker_hours", "budget_seconds_left"):  # it may have none any more
+            self._all[name].remove_by_labels({"target": target})
 
     def forget(self, target: str) -> None:
         """A target is gone: its series end, or it would look like one that no longer ticks."""
@@ -163,6 +167,9 @@ class Metrics:
         for reason in {stage.reason for stage in decision.trail[1:]}:
             self.count("holds_total", target, reason.value)
         self._orders(target, observation)
+        if decision.budget is not None:
+            self.set("budget_worker_hours", decision.budget.worker_hours, target)
+            self.set("budget_seconds_left", decision.budget.seconds, target)
         raised = {alarm.kind for alarm in decision.alarms}
         for kind in AlarmKind:
             self.set("alarm", float(kind in raised), target, kind.value)

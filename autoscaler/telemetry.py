@@ -19,7 +19,7 @@ from autoscaler.orders.words import in_words
 from autoscaler.output import SteadyOutput
 from autoscaler.ports import Tick
 from autoscaler.records import MEMORY_BYTES, RecentRecords
-from policies.model import Applied, Capacity, Decision, Demand, Refused, Unavailable, Unknown
+from policies.model import Applied, BudgetLeft, Capacity, Decision, Demand, Refused, Unavailable, Unknown
 
 LATE_TICKS = 3
 """A loop that has not ticked for so many intervals (and a deadline) is not healthy."""
@@ -209,11 +209,19 @@ def summary(tick: Tick) -> dict[str, Any]:
         "reason": decision.reason.value,
         "trail": trail_text(decision),
     }
+    if decision.budget is not None:
+        line["budget"] = budget_text(decision.budget)
     if observation.orders is not None:
         line["ordered"] = in_words(observation.orders)
     if decision.alarms:
         line["alarms"] = {alarm.kind.value: alarm.note for alarm in decision.alarms}
     return line
+
+
+def budget_text(budget: BudgetLeft) -> str:
+    """What is left, in words."""
+    seconds = f", for {budget.seconds:.0f} s at this size" if budget.seconds < float("inf") else ""
+    return f"{budget.worker_hours:.1f} worker-hours left{seconds}"
 
 
 def trail_text(decision: Decision) -> str:

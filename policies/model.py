@@ -57,6 +57,8 @@ class Reason(StrEnum):
     RESUMING = "resuming"
     INTAKE_UNKNOWN = "intake_unknown"
     FROZEN = "frozen"
+    BUDGET_LOW = "budget_low"
+    BUDGET_SPENT = "budget_spent"
     OVERRIDDEN = "overridden"
     PAUSED = "paused"
 
@@ -289,6 +291,16 @@ class Alarm:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """What a target may still use."""
+
+    worker_hours: float
+    """Negative: what was used beyond it, by workers that had to be held."""
+    seconds: float
+    """Until it is spent at the present size; infinity: never."""
+
+
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -310,6 +322,8 @@ class Decision:
     """The next step needs the workers listed."""
     alarms: tuple[Alarm, ...] = ()
     """What a person should look at."""
+    budget: BudgetLeft | None = None
+    """None: the target has none, or its fleet is not known."""
 
     @property
     def reason(self) -> Reason:

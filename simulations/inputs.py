@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from autoscaler.core.budget import Budget
 from autoscaler.core.guards import (
     Bounds,
     Cooldown,
@@ -75,6 +76,8 @@ guard_chains = st.builds(
     st.none() | st.builds(Stabilization, _windows, _windows),
     st.none() | st.builds(Cooldown, _windows, _windows),
     st.none() | st.builds(RateLimit, _rates, _rates),
+    st.none()
+    | st.builds(Budget, st.sampled_from([25.0, 120.0]), st.sampled_from([0.1, 2.0]), st.integers(0, 1)),
 )
 """Every guard, in every combination."""
 

@@ -71,10 +71,12 @@ class Invariants:
     previous: tuple[float, int, int | None] | None = None
     """The last step with a known fleet: when, its size, and what was decided."""
     warm_since: float | None = None
+    bucket: tuple[float, float, int, bool] | None = None
+    """Worker-hours left, when, with how many workers, and whether it is spent."""
 
     def restarted(self) -> None:
         """The state was lost: so is what it could have counted from."""
-        self.moves, self.previous, self.warm_since = [], None, None
+        self.moves, self.previous, self.warm_since, self.bucket = [], None, None, None
 
     def foreign(self) -> None:
         """Somebody else set the size: rates count from there."""
@@ -106,8 +108,11 @@ class Invariants:
         _obeys_pauses(observation, current, decision)
         _never_lowers_in_doubt(controller, observation, capacity, decision, bounds)
         _endangers_nobody(before, observation, capacity, decision)
+        spent = self._is_spent(controller, observation.at, capacity)
+        if spent is not None:
+            _keeps_budget(spent, bounds, current, decision)
         self._keeps_warm(controller, observation.at, current, decision, bounds)
-        self._keeps_rates(controller, observation.at, current, decision, bounds)
+        self._keeps_rates(controller, observation.at, current, decision, bounds, spent)
         self.previous = (observation.at, current, decision.desired)
 
     def _remember_write(self, observation: Observation) -> None:
@@ -126,8 +131,31 @@ class Invariants:
             f"{current} -> {decision.desired} {at - self.warm_since:g} s after a start",
         )
 
+    def _is_spent(self, controller: Controller, at: float, capacity: Capacity) -> int | None:
+        """The floor of a budget that is spent; None: there is none, or something is left."""
+        budget = controller.guards.budget
+        if budget is None:
+            self.bucket = None
+            return None
+        burst, workers = budget.burst_worker_hours, capacity.running + capacity.pending
+        if self.bucket is None:
+            self.bucket = (burst / 4, at, workers, False)
+            return None
+        left, since, before, spent = self.bucket
+        left += (budget.worker_hours_per_day / 24 - before) * max(0.0, at - since) / 3600
+        left = max(-burst, min(left, burst))
+        spent = left <= 0 or (spent and left < burst / 4)
+        self.bucket = (left, at, workers, spent)
+        return budget.floor_workers if spent else None
+
     def _keeps_rates(
-        self, controller: Controller, at: float, current: int, decision: Decision, bounds: Bounds
+        self,
+        controller: Controller,
+        at: float,
+        current: int,
+        decision: Decision,
+        bounds: Bounds,
+        spent: int | None,
     ) -> None:
         limits, desired = controller.guards.rate, decision.desired
         if limits is None or desired is None:
@@ -139,6 +167,8 @@ class Invariants:
         else:
             furthest = self._limit(limits.inward, at, current, -1)
             allowed = min(max(0, furthest), bounds.maximum)
+            if spent is not None:
+                allowed = min(allowed, max(spent, bounds.minimum))
             holds(desired >= allowed, f"{current} -> {desired}, but the rate allows {allowed}")
 
     def _limit(self, rate: Rate, at: float, current: int, sign: int) -> float:
@@ -173,6 +203,15 @@ def _keeps_bounds(bounds: Bounds, current: int, decision: Decision) -> None:
     holds(
         inside or (desired is not None and bounds.maximum < desired < current),
         f"{current} -> {desired} outside of {bounds.minimum}..{bounds.maximum}",
+    )
+
+
+def _keeps_budget(floor_workers: int, bounds: Bounds, current: int, decision: Decision) -> None:
+    """Of a spent one."""
+    desired, least = decision.desired, max(floor_workers, bounds.minimum)
+    holds(
+        desired is None or desired < current or desired <= least,
+        f"{current} -> {desired} although the budget is spent and its floor is {least}",
     )
 
 

@@ -80,7 +80,14 @@ class Controller:
             state = blindly(state, at, memory, history, guards)._replace(removal=removal)
             return state, _blind(state, recommendation, capacity.why)
         state = after_observation(
-            state, observation, capacity, demand, memory, history, self.watch.slots_per_worker
+            state,
+            observation,
+            capacity,
+            demand,
+            memory,
+            history,
+            self.watch.slots_per_worker,
+            guards.budget,
         )
         if self.observing:
             state = state._replace(ownership=NOBODYS)
@@ -128,6 +135,9 @@ class Controller:
             drain.released,
             drain.wants_workers,
             alarms,
+            None
+            if self.guards.budget is None or state.tokens is None
+            else self.guards.budget.left(state.tokens),
         )
         stabilization, informed = self.guards.stabilization, False
         if stabilization is not None and isinstance(context.demand, Demand):

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
+from autoscaler.core.budget import Budget
 from autoscaler.core.proposal import Context, Guard, Proposal
 from policies.model import Reason, Unavailable
 
@@ -258,6 +259,7 @@ class GuardChain:
     stabilization: Stabilization | None = None
     cooldown: Cooldown | None = None
     rate: RateLimit | None = None
+    budget: Budget | None = None
 
     after_rounding: tuple[Guard, ...] = field(init=False, repr=False)
     """Guards over whole workers; the bounds follow."""
@@ -265,7 +267,12 @@ class GuardChain:
     """The longest period of any rate: how long moves are remembered."""
 
     def __post_init__(self) -> None:
-        chosen: tuple[Guard | None, ...] = (self.warm_up, self.stabilization, self.cooldown, self.rate)
+        chosen: list[Guard | None] = [self.warm_up, self.stabilization, self.cooldown, self.rate]
+        if self.budget is not None:
+            chosen += [
+                self.budget,
+                self.warm_up,
+            ]  # a restart never shrinks, not even a fleet beyond its budget
         rules = (*self.rate.outward.rules, *self.rate.inward.rules) if self.rate else ()
         object.__setattr__(self, "after_rounding", tuple(filter(None, chosen)))
         longest = max((rule.period_seconds for rule in rules), default=0.0)

@@ -21,7 +21,7 @@ def lull_after(controller: Controller, state: State, decision: Decision) -> Lull
     observation = state.history.latest
     if observation is None or observation.last_write is not None or controller.observing:
         return None
-    if observation.orders is not None:  # they expire
+    if observation.orders is not None or controller.guards.budget is not None:  # time alone may change them
         return None
     demand, capacity = observation.demand, observation.capacity
     if not (isinstance(demand, Demand) and demand.whole and not demand.queued):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from autoscaler.core.budget import Budget
 from autoscaler.core.drain import Drain
 from autoscaler.core.guards import GuardChain, Stabilization
 from autoscaler.core.ownership import noticed, written
@@ -41,6 +42,7 @@ def after_observation(
     memory: Any,
     history: History,
     slots_per_worker: int,
+    budget: Budget | None,
 ) -> State:
     """The state once the fleet was seen."""
     at, desired = observation.at, capacity.desired
@@ -64,6 +66,7 @@ def after_observation(
         _short_since(state, capacity, at),
         _deaf_since(state, capacity, demand, at, slots_per_worker),
         state.removal,
+        None if budget is None else budget.counted(state.tokens, at, capacity.running + capacity.pending),
     )
 
 
@@ -113,6 +116,7 @@ def after_decision(
         state.short_since,
         state.deaf_since,
         drain.removal,
+        state.tokens,
     )
 
 

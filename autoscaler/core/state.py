@@ -134,6 +134,18 @@ class Removal(NamedTuple):
 NOTHING = Removal()
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a budget holds."""
+
+    worker_hours: float
+    at: float
+    workers: int
+    """Running and pending then: they are charged from then on."""
+    spent: bool = False
+    """It was empty, and has not filled up enough since."""
+
+
 class State(NamedTuple):
     """Everything one target's controller remembers; serialisable, and compared by value."""
 
@@ -159,3 +171,5 @@ class State(NamedTuple):
     deaf_since: float | None = None
     """Since when tasks have been queued beside free slots."""
     removal: Removal = NOTHING
+    tokens: Tokens | None = None
+    """None: no budget, or nothing seen yet."""

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from autoscaler.core.budget import DAY_HOURS, Budget
 from autoscaler.core.guards import Rate
 from autoscaler.settings.section import Name, Section, Share
 from autoscaler.settings.sources import SourceChoice, SourceKind
@@ -68,6 +69,9 @@ class Guards(Section):
     """How fast the fleet may grow: `{rules = [{value = 4, unit = "count", period_seconds = 60}]}`."""
     rate_in: Rate = Rate()
     """How fast the fleet may shrink: `{rules = [{value = 10, unit = "percent", period_seconds = 60}]}`."""
+    budget: Budget | None = None
+    """Worker-hours: `{worker_hours_per_day = 240, burst_worker_hours = 80, floor_workers = 2}`.  Once
+    spent, the fleet goes in to the floor until a quarter of the burst is back, with which it also starts."""
     foreign_quiet_seconds: NonNegativeFloat = 300.0
     """After somebody else set the size, nothing goes in for so long."""
     pending_deadline_seconds: PositiveFloat = 600.0
@@ -121,6 +125,12 @@ class Target(Section):
     def _consistent(self) -> Self:
         if self.minimum > self.maximum:
             raise ValueError(f"min_workers {self.minimum} is above max_workers {self.maximum}")
+        budget = self.guards.budget
+        if budget is not None and self.minimum >= budget.sustained_workers:
+            raise ValueError(
+                f"min_workers {self.minimum} use {self.minimum * DAY_HOURS:g} worker-hours a day, all of "
+                f"guards.budget: nothing would ever come back"
+            )
         if not self.sources:
             raise ValueError("sources must name at least one of airflow_db, statsd, cloudwatch")
         if len({choice.use for choice in self.sources}) < len(self.sources):

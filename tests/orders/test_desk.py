@@ -2,12 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
 from prometheus_client import generate_latest
 
 from autoscaler.core.alarms import Watch
+from autoscaler.core.budget import Budget
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
 from autoscaler.orders.book import OrderBook
@@ -67,12 +69,12 @@ class Daemon:
         transport = httpx.ASGITransport(application(self.telemetry, self.desk))
         return httpx.AsyncClient(transport=transport, base_url="http://daemon")
 
-    def ticks(self, load=30):
+    def ticks(self, load=30, controller=CONTROLLER):
         capacity = Capacity(2, 0, 2)
         observation = Observation(
             self.now, Demand(load, 0, self.now), capacity, orders=self.book.of("etl", self.now)
         )
-        self.state, decision = CONTROLLER.step(self.state, observation)
+        self.state, decision = controller.step(self.state, observation)
         self.telemetry.decided(Tick("etl", observation, decision, 0.02))
         return decision
 
@@ -250,3 +252,20 @@ async def test_an_order_that_cannot_be_kept_is_not_taken(tmp_path):
 async def test_orders_are_posted(daemon):
     """Whoever only looks changes nothing."""
     assert (await daemon.get("/pause")).status_code == 405
+
+
+def test_a_budget_is_told_in_words_and_figures(tmp_path):
+    """An hour before it is spent somebody may look at the metric; without one there is no series."""
+    daemon = Daemon(tmp_path / "orders.json")
+    daemon.ticks()
+    assert not [name for name in daemon.metrics() if name.startswith("autoscaler_budget_")]
+    guards = replace(CONTROLLER.guards, budget=Budget(24, 8))
+    for load, words in ((0, "2.0 worker-hours left, for 7200 s at this size"), (30, "1.5 worker-hours left")):
+        daemon.ticks(load, replace(CONTROLLER, guards=guards))
+        assert daemon.lines()[-1]["budget"].startswith(words)
+        daemon.now += 1800
+    metrics = daemon.metrics()
+    assert metrics['autoscaler_budget_worker_hours{target="etl"}'] == "1.5"
+    assert metrics['autoscaler_budget_seconds_left{target="etl"}'] == "5400.0"
+    daemon.telemetry.metrics.begin("etl")
+    assert not [name for name in daemon.metrics() if name.startswith("autoscaler_budget_")]

@@ -149,6 +149,13 @@ BAD = [
         "autoscaler.toml: celery: give one of broker_url and broker_url_file, not both",
     ),
     (
+        DATABASE
+        + TARGET
+        + "[targets.default.guards.budget]\nworker_hours_per_day = 24\nburst_worker_hours = 5\n",
+        {},
+        "autoscaler.toml: targets.default: min_workers 1 use 24 worker-hours a day, all of guards.budget: nothing would ever come back",
+    ),
+    (
         "orders = {path = 'orders.json', token = 'short'}\n" + DATABASE + TARGET,
         {},
         "autoscaler.toml: orders.token = a secret: it should have at least 16 characters",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from autoscaler.core.alarms import Watch
+from autoscaler.core.budget import Budget
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
+from autoscaler.core.removal import SafeRemoval
 from policies.model import Reason, Recommendation
 from policies.mwaa import ScaleIn
 from simulations.run import SimulationError, simulate
@@ -47,6 +49,28 @@ def stubborn(workers, minimum=0, maximum=10, until=float("inf")):
 def burst(seed=1, count=60):
     generator = np.random.default_rng(seed)
     return trace_of(generator.uniform(0, 600, count), generator.exponential(120, count), starts_at=0.0)
+
+
+def test_a_budget_bounds_what_a_load_can_use_and_delays_it():
+    """A working day's load for eight workers, paid for three: the same tasks end, hours later."""
+    load = burst(count=2400)
+    load = trace_of(load.queued_at * 48, load.duration_seconds * 4, starts_at=0.0)
+    free = replace(controller(5, 1, 20), way_in=SafeRemoval(consolidates=True))
+    budget = Budget(worker_hours_per_day=72, burst_worker_hours=40, floor_workers=1)
+    bound = replace(free, guards=replace(free.guards, budget=budget))
+    steps = []
+    lavish = simulate(load, free, service(5, launch_seconds=60.0), 1)
+    thrifty = simulate(
+        load, bound, service(5, launch_seconds=60.0), 1, on_step=lambda _, decision: steps.append(decision)
+    )
+    assert not np.isnan(thrifty.ended_at).any()
+    assert thrifty.waited_seconds.mean() > 10 * lavish.waited_seconds.mean()
+    used = (thrifty.stopped_at - thrifty.created_at).sum() / 3600
+    came_in = 72 * thrifty.finished_at / DAY
+    left = steps[-1].budget.worker_hours
+    assert used == pytest.approx(40 / 4 + came_in - left, rel=0.001)
+    reasons = {stage.reason for step in steps for stage in step.trail}
+    assert {Reason.BUDGET_LOW, Reason.BUDGET_SPENT} <= reasons
 
 
 def test_a_burst_drives_the_fleet_out_and_back():
