@@ -25,7 +25,9 @@ def test_our_protections_do_not_keep_an_old_deployment_alive():
     clock.after(10).sees(30, capacity=rolling, workers=kept, evidence=Evidence()).expects(None)
     clock.after(10).sees(30, capacity=rolling, workers=kept).expects(None)
     idle = listing([0.0, 0.0, 0.0], [NOON + 3600, NOON + 9999, 0.0])
+    clock.after(10).sees(30, capacity=rolling, workers=idle, evidence=Evidence()).expects(None)
     clock.after(10).sees(30, capacity=rolling, workers=idle).expects(None, released="a")
+    assert clock.decision.wants_workers
     gone = listing([0.0, 0.0, 0.0], [0.0, NOON + 9999, 0.0])
     clock.after(10).sees(30, capacity=rolling, workers=gone).expects(None)
     clock.after(10).sees(30, capacity=rolling)
@@ -53,8 +55,10 @@ def test_scale_in_needs_to_know_who_is_busy():
     assert clock.decision.wants_workers
     nobody_said = listing([UNKNOWN] * 3)
     clock.after(10).sees(5, workers=nobody_said, evidence=Evidence()).expects(None, Reason.BUSY_UNKNOWN)
+    assert clock.decision.wants_workers
     old = Evidence(clock.at - 51)
     clock.after(10).sees(5, workers=IDLE3, evidence=old).expects(None, Reason.BUSY_UNKNOWN)
+    clock.after(10).sees(5, workers=IDLE3, evidence=Evidence(clock.at - 60)).expects(1, Reason.DEMAND)
 
 
 def test_a_busy_host_that_nobody_knows_blocks_the_way_in():
@@ -67,8 +71,10 @@ def test_a_busy_host_that_nobody_knows_blocks_the_way_in():
 def test_the_busy_are_protected_and_read_back_before_anything_leaves():
     clock = told(desired=3)
     clock.sees(5, workers=listing([5.0, 0.0, 0.0])).expects(None, Reason.PROTECTING, protected="a")
+    assert clock.decision.wants_workers
     protected = listing([5.0, 0.0, 0.0], [NOON + 3600, 0.0, 0.0])
     clock.after(10).sees(5, workers=protected).expects(1, Reason.DEMAND)
+    assert clock.decision.wants_workers, "the next look shows whom to release"
 
 
 def test_never_below_the_busy():
@@ -104,6 +110,41 @@ def test_only_what_we_protected_is_released_and_only_once_idle():
     )
     later = listing([1.0, 0.0, 0.0], [NOON + 3600] * 3)
     clock.after(10).sees(9, workers=later).expects(None, Reason.WORKERS_HELD, released="c")
+
+
+def test_the_idle_are_released_while_others_are_still_to_be_protected():
+    clock = told(desired=3)
+    clock.sees(9, workers=listing([0.0, 0.0, 1.0])).expects(None, Reason.PROTECTING, protected="c")
+    later = listing([1.0, 0.0, 0.0], [0.0, 0.0, NOON + 3600])
+    clock.after(10).sees(9, workers=later).expects(None, Reason.PROTECTING, protected="a", released="c")
+
+
+def test_a_protection_ends_at_its_instant():
+    """It holds nobody then; and whoever needs one again gets it from us."""
+    ended = [NOON, 0.0, 0.0]
+    told(desired=3).sees(0, workers=listing([0.0] * 3, ended)).expects(1, Reason.AT_MINIMUM)
+    clock = told(desired=3).sees(5, workers=listing([5.0, 0.0, 0.0], ended))
+    assert clock.expects(None, Reason.PROTECTING, protected="a").state.protected == {"a"}
+
+
+def test_what_we_protected_is_remembered_through_looks_that_lead_to_nothing():
+    """A worker on its way, and evidence that is none."""
+    clock = (
+        told(desired=3)
+        .sees(5, workers=listing([5.0, 0.0, 0.0]))
+        .expects(None, Reason.PROTECTING, protected="a")
+    )
+    clock.after(10).sees(5, pending=1).expects(None, Reason.WORKERS_PENDING)
+    clock.after(10).sees(5, workers=IDLE3, evidence=Evidence()).expects(None, Reason.BUSY_UNKNOWN)
+    assert clock.state.protected == {"a"}
+
+
+def test_of_many_that_are_gone_nobody_is_remembered():
+    """Three were protected, one is left."""
+    clock = told(desired=3).sees(5, workers=listing([5.0, 5.0, 5.0]))
+    clock.expects(None, Reason.PROTECTING, protected="abc").after(10)
+    clock.sees(5, desired=3, workers=listing([5.0], [NOON + 3600]))
+    assert clock.state.protected == {"a"}
 
 
 def test_whoever_is_gone_is_forgotten():

@@ -13,6 +13,7 @@ from autoscaler.core.guards import (
     RateUnit,
     Stabilization,
     Tolerance,
+    WarmUp,
 )
 from autoscaler.core.ownership import noticed, observes_only, written
 from autoscaler.core.state import Ownership, Wishes
@@ -76,15 +77,16 @@ def test_a_cooldown_begins_with_the_look_that_moved():
     "limits",
     [
         {"cooldown": Cooldown(60.0, 60.0)},
+        {"warm_up": WarmUp(60.0)},
         {"rate": RateLimit(Rate((RateRule(1, 60.0),)), Rate((RateRule(1, 60.0),)))},
     ],
-    ids=["cooldown", "rate"],
+    ids=["cooldown", "warm-up", "rate"],
 )
 def test_a_size_that_is_right_is_limited_by_nothing(limits):
     """Six from then on, and at last five again."""
     clock = told(**limits).sees(60).after(10).sees(60)
     assert clock.because() == [Reason.DEMAND]
-    clock = told(desired=6, **limits).sees(50, workers=listing([0.0] * 6)).expects(5)
+    clock = told(desired=6, **limits).sees(60).after(60).sees(50, workers=listing([0.0] * 6)).expects(5)
     clock.after(10).sees(50)
     assert clock.because() == [Reason.DEMAND]
 
@@ -96,6 +98,11 @@ def test_a_write_of_the_size_that_is_cools_nothing_down():
     told(cooldown=cooldown, acts=False).sees(50).wrote(Applied(5)).sees(20).expects(
         None, Reason.WORKERS_UNLISTED
     )
+
+
+def test_a_rate_counts_a_move_of_the_same_instant():
+    clock = told(desired=6, rate=RateLimit(Rate((RateRule(4, 60.0),)))).sees(200).expects(10)
+    clock.sees(200).expects(None, Reason.RATE_LIMITED)
 
 
 def test_a_rate_counts_every_move_of_its_period():

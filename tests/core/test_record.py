@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from autoscaler.core.record import (
 )
 from autoscaler.core.state import State
 from policies.combine import Hours
+from policies.history import History
 from policies.model import Applied, Observation, Refused, Unavailable, Unknown, Workers
 from policies.mwaa import MwaaMemory
 from policies.orders import Orders, Override, Pause, Way
@@ -160,6 +162,8 @@ def test_memory_of_any_type_passes():
     for memory, kind in ((None, None), ((Hours(1.0, UNKNOWN), None), tuple[Hours, None])):
         line = encode(StartRecord(NOON, "t", {}, clock.state._replace(memory=memory), "h"), kind)
         assert repr(decode(line, kind).state.memory) == repr(memory)
+    typed = encode(StartRecord(NOON, "t", {}, clock.state._replace(memory=date(2026, 11, 20)), "h"), date)
+    assert decode(typed, date).state.memory == date(2026, 11, 20)
     assert decode(line).state.memory == [{"started_at": 1.0, "next_at": "nan"}, None]
     assert json.loads(encode(decode(line))) == json.loads(line)
 
@@ -248,8 +252,8 @@ BROKEN = [
     (
         0,
         ("state", "memory"),
-        {"idle_since": "x"},
-        "state.memory.idle_since: expected a policy's memory (Input should be a valid number, unable to pa",
+        {"idle_since": [3]},
+        "state.memory.idle_since: expected a policy's memory (Input should be a valid number), got [3]",
     ),
     (
         0,
@@ -257,6 +261,14 @@ BROKEN = [
         [[1.0, "x"]],
         "state.lows.entries[0][1]: expected a whole number, got 'x'",
     ),
+    (
+        1,
+        (*CAPACITY, "desired"),
+        2**63,
+        "observation.capacity.desired: expected a number that 64 bits hold, got 9223372036854775808",
+    ),
+    (0, ("state", "started_at"), {"a": 1}, "state.started_at: expected a number, got {'a': 1}"),
+    (0, (*HISTORY, "bound"), 0, "state.history.bound: expected 1 to 1000000, got 0"),
     (0, (*HISTORY, "rows"), 3, "state.history.rows: expected a list, got 3"),
     (0, (*HISTORY, "rows"), [[1.0], ["x"]], "state.history.rows[1][0]: expected a number, got 'x'"),
     (0, (*HISTORY, "failures"), [3], "state.history.failures[0]: expected a text, got 3"),
@@ -284,6 +296,25 @@ def test_a_line_that_is_no_record(line: str, message: str):
         list(read(["", line]))
     with pytest.raises(RecordError, match=message.replace("2", "1")):
         decode(line)
+
+
+@pytest.mark.parametrize("desired", [2**63 - 1, 1 - 2**63])
+def test_what_64_bits_hold_is_a_number(desired: int):
+    line = _broken(encode(day()[1][1]), *CAPACITY, "desired", value=desired)
+    assert decode(line).observation.capacity.desired == desired
+
+
+def test_whole_numbers_in_a_column_of_numbers_are_numbers():
+    """As somebody writes them by hand."""
+    column = (*CAPACITY, "workers", "busy_slots")
+    decoded = decode(_broken(encode(day()[1][8]), *column, value=[1, 0])).observation
+    assert decoded.capacity.workers.busy_slots.dtype == np.float64
+
+
+def test_a_history_of_one_look_comes_back():
+    state = told().sees(10).state
+    document = to_json(state._replace(history=History(1).append(state.history.latest)))
+    assert from_json(document, State).history.bound == 1
 
 
 def test_a_wrapper_may_add_keys_at_the_top():
