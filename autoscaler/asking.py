@@ -9,7 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from autoscaler.plain import OneLineError, one_line
+from autoscaler.core.plain import OneLineError, one_line
 
 TIMEOUT_SECONDS = 5.0
 """Between two pieces of an answer."""

@@ -14,13 +14,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from autoscaler.core.plain import OneLineError
 from autoscaler.reference import fields
 from autoscaler.settings import ENVIRONMENT_PREFIX, Settings
+from autoscaler.small_file import MOST_CONFIGURATION_BYTES, text_in
 
 SECRET_KEYS = frozenset({"database_url", "broker_url", "token"})
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(OneLineError):
     """One line a problem, each with the place, the value, what was expected."""
 
 
@@ -34,7 +36,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         where = str(path) if path is not None else "the environment"
         lines = [_complaint(where, each, overrides) for each in error.errors(include_url=False)]
-        raise ConfigurationError("\n".join(lines)) from None
+        raise ConfigurationError(*lines) from None
 
 
 def fingerprint(settings: Settings) -> str:
@@ -50,12 +52,13 @@ def public(settings: Settings) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_in(path, MOST_CONFIGURATION_BYTES)
     except FileNotFoundError:
         remedy = "write one with `autoscaler config init`"
         raise ConfigurationError(f"{path}: there is no such file; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else f"not UTF-8 text: {error}"
+        raise ConfigurationError(f"{path}: cannot be read: {why}") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -78,6 +81,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         values: dict[str, Any] = source()
     except SettingsError as error:
         raise ConfigurationError(f"environment: {error}: expected JSON") from None
+    except RecursionError:
+        raise ConfigurationError("environment: expected JSON, got what is nested without end") from None
     return values
 
 

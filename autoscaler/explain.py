@@ -16,9 +16,9 @@ from rich.table import Table
 
 from autoscaler.asking import UnreachableError, document_at, text_at
 from autoscaler.core import record
+from autoscaler.core.plain import plain
 from autoscaler.core.record import DecisionRecord
 from autoscaler.orders.words import in_words
-from autoscaler.plain import plain
 from policies.model import Capacity, Demand, Unavailable
 
 LONGEST_BYTES = 16 * 2**20

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoscaler.core.agreement import Intakes
-from autoscaler.plain import OneLineError
+from autoscaler.core.plain import OneLineError
 from policies.model import (
     Applied,
     Busy,

@@ -51,7 +51,7 @@ def _value(key: str, value: Any) -> Any:
             raise ValueError(f"{key}: expected true or false, got {value!r}")
         return value
     if isinstance(value, Mapping) and key in _TABLES:
-        return dict(value)
+        return {name: _number(f"{key}.{name}", each) for name, each in value.items()}
     if key == "pools":
         raise ValueError(f"{key}: expected a table of slots by pool, got {value!r}")
     return _number(key, value)
@@ -74,6 +74,6 @@ def _distribution(key: str, value: Any) -> Quantiles:
                 return lognormal(float(_number(key, median)), _number(key, spread))
             case int() | float() if not isinstance(value, bool):
                 return constant(float(value))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{key}: {str(error).removeprefix(f'{key}: ')}") from None
     raise ValueError(f"{key}: expected {_DISTRIBUTIONS}, got {value!r}")

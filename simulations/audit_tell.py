@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoscaler.core.plain import plain
 from simulations.advice import DATABASE, PLACEHOLDERS
 from simulations.audit import Audit, Kind, Present, Row
 from simulations.candidate import Candidate
 from simulations.observed import Needed, Waits
 from simulations.price import Price
-from simulations.printable import printable
 from simulations.recommend import Question
 from simulations.study import Study
 from simulations.toml_block import block, key_text
@@ -99,11 +99,11 @@ def show(found: Audit, question: Question, subject: Subject) -> None:
     """For a person: what was, what would have been, what to do."""
     console = Console(highlight=False)
     for name, what in was(found, subject):
-        console.print(printable(f"{name:<9} {what}"), markup=False, soft_wrap=True)
+        console.print(plain(f"{name:<9} {what}"), markup=False, soft_wrap=True)
     console.print()
     console.print(_table(found))
     for line in (*notes(found), *subject.notes, advised(found, question)):
-        console.print(printable(line), markup=False, soft_wrap=True)
+        console.print(plain(line), markup=False, soft_wrap=True)
     if (best := found.recommended) is not None:
         console.print()
         console.print(configuration(best, subject), markup=False, soft_wrap=True, end="")
@@ -161,7 +161,7 @@ def _table(found: Audit) -> Table:
         if rows:
             table.add_row(Text(kind.value, "bold"))
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in cells(row)))
+            table.add_row(*(Text(plain(cell)) for cell in cells(row)))
     return table
 
 

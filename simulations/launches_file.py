@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import isfinite
@@ -11,8 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from simulations.content import content_of
 from simulations.quantiles import Quantiles, measured
 
+MOST_BYTES: Final = 64 * 2**20
 MOST_QUANTILES: Final = 1001
 """More measurements are kept as that many quantiles: one in a thousand of the launches apart."""
 EXPECTED: Final = "a CSV with a column seconds, or with the columns createdAt and startedAt"
@@ -26,8 +29,8 @@ def measured_launches(path: Path) -> Quantiles:
     they are left out (`never_start_share` is for them).  Raises `ValueError`, which names file and row.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+        text = content_of(path, MOST_BYTES).decode()
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(map(str.strip, row))]
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:

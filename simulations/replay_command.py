@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from rich.console import Console
 
+from autoscaler.core.plain import plain
 from policies.model import Decision
-from simulations.printable import printable
 from simulations.replay import Different, Replay, Tally, asked, asking
 from simulations.replay_log import Bad, found_in
 
@@ -50,7 +50,7 @@ class _Teller:
 
     def complain(self, what: str) -> None:
         """A line on standard error."""
-        self._errors.print(f"autoscaler: {self.manner.log}: {printable(what)}")
+        self._errors.print(f"autoscaler: {self.manner.log}: {plain(what)}")
 
     def broken(self, bad: Bad) -> None:
         """One line a bad line, the first ones."""
@@ -102,17 +102,17 @@ def _unusable(replay: Replay) -> str | None:
         return "no decision follows the start record: nothing to replay"
     if any(each.skipped for each in tallies):
         return "no usable start record is before its decisions: give the log from a start of the daemon on"
-    return f"there is no decision record{f' of target {printable(replay.only)}' if replay.only else ''} in it"
+    return f"there is no decision record{f' of target {plain(replay.only)}' if replay.only else ''} in it"
 
 
 def _lines(each: Different, *, what_if: bool) -> Iterator[str]:
-    where = f"{_moment(each.at)}  {printable(each.target)} (line {each.line})"
+    where = f"{_moment(each.at)}  {plain(each.target)} (line {each.line})"
     if what_if:
         before, after = asked(each.recorded), asked(each.now)
         yield f"{where}: {before} {asking(each.recorded).reason} -> {after} {asking(each.now).reason}"
     else:
         yield f"{where}: recorded {_written(each.recorded)}, now {_written(each.now)}"
-        yield f"  {printable(each.where)}"
+        yield f"  {plain(each.where)}"
 
 
 def _written(decision: Decision) -> str:
@@ -130,11 +130,11 @@ def _tell(replay: Replay, teller: _Teller) -> None:
         out.print(f"{manner.log}: {what}, {same}")
         if len(targets) > 1 and total["different"]:
             for name, each in targets.items():
-                out.print(f"  {printable(name)}: {each.different:,} of {each.decisions:,} different")
+                out.print(f"  {plain(name)}: {each.different:,} of {each.decisions:,} different")
     else:
         out.print(f"{manner.log}: {what}; another size asked for in {total['different']:,} of them")
         for name, each in targets.items():
-            out.print(f"  {printable(name)}: {_hours(each)}")
+            out.print(f"  {plain(name)}: {_hours(each)}")
         out.print(OPEN_LOOP)
     if total["skipped"]:
         out.print(

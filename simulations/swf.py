@@ -11,6 +11,8 @@ import re
 from simulations.trace import TraceError
 
 FIELDS = 18
+MOST = 1e11
+"""No number of a job is larger, be it Unix seconds or bytes of memory in kB."""
 JOB, SUBMIT, WAIT, RUN, PROCESSORS, USER, QUEUE, PRECEDING = 0, 1, 2, 3, 4, 11, 14, 16
 
 
@@ -22,6 +24,8 @@ def swf_rows(source: str, text: str) -> tuple[list[dict[str, object]], int]:
     """
     found = re.search(r"^;\s*UnixStartTime:\s*(\d+)", text, re.MULTILINE)
     starts_at = float(found[1]) if found else 0.0
+    if starts_at > MOST:
+        raise TraceError(f"{source}: UnixStartTime: expected Unix seconds, got {found and found[1]}")
     jobs = [
         _job(source, number, line)
         for number, line in enumerate(text.splitlines(), 1)
@@ -52,6 +56,6 @@ def _job(source: str, number: int, line: str) -> list[float]:
         values = [float(word) for word in words]
     except ValueError:
         values = [math.nan]
-    if not all(map(math.isfinite, values)):
+    if not all(abs(value) <= MOST for value in values):
         raise TraceError(f"{source}: line {number}: expected {FIELDS} numbers, got {line.strip()[:60]!r}")
     return values

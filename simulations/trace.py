@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoscaler.core.plain import OneLineError
 from policies.model import FloatArray, IntArray
 from simulations.parents import cycle
 
@@ -32,7 +33,7 @@ class Rows(Protocol):
     def __getitem__(self, row: int, /) -> Any: ...
 
 
-class TraceError(Exception):
+class TraceError(OneLineError):
     """The trace cannot be used; one line names file, row, column and what was expected."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from policies.model import FloatArray, IntArray
+from simulations.content import unpacked
 from simulations.trace import DEFAULT_POOL, CodeArray, Trace, TraceError, refuse, trace_of
 from simulations.trace_place import Opened, TracePlace, opened
 
@@ -23,6 +22,8 @@ LOOKED_AT = (*REQUIRED, *OPTIONAL, "group", "dag", "pool", "wait_s")
 """All columns that are read; of the last ones nobody is asked whether another name meant them."""
 MANY_ROWS = 1_000_000
 """From here on the keys of a Parquet file stay in the file: in memory they take more than all else."""
+MOST_TASKS = 200_000_000
+"""In memory they take some ten gigabytes; a file of a few bytes may claim to hold any number."""
 IN_ORDER = "no earlier time than in the row above (`autoscaler trace import` puts rows in order)"
 UNIX_SECONDS_FROM = 1e9
 """Numbers from here on (2001) are Unix seconds; smaller ones count from the trace's start."""
@@ -127,9 +128,10 @@ def _frame(file: Opened) -> pl.DataFrame:
     try:
         if name.endswith(".parquet"):
             return _parquet(file)
-        content = gzip.decompress(file.content()) if name.endswith(".gz") else file.content()
+        content = unpacked(file.name, file.content()) if name.endswith(".gz") else file.content()
         frame = pl.read_csv(content, infer_schema=False)
-    except (gzip.BadGzipFile, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
+    # polars ends some broken files by a panic, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         kind = "Parquet" if name.endswith(".parquet") else "CSV"
         first_line = str(error).strip().partition("\n")[0]
         raise TraceError(f"{file.name}: not a whole {kind} file: {first_line}") from None
@@ -150,13 +152,14 @@ def _parquet(file: Opened) -> pl.DataFrame:
     import polars as pl  # noqa: PLC0415
 
     types = _scanned(file).collect_schema()
+    tasks: int = _scanned(file).select(pl.len()).collect().item()
+    if tasks > MOST_TASKS:
+        raise TraceError(f"{file.name}: holds {tasks:,} tasks; expected at most {MOST_TASKS:,}")
     there = [column for column in LOOKED_AT if column in types]
     if not set(REQUIRED) <= set(there):
         _check_columns(file.name, list(types))
-    if types["task_key"] == pl.String and "parents" not in there:
-        rows: int = _scanned(file).select(pl.len()).collect().item()
-        if rows >= MANY_ROWS:
-            there.remove("task_key")
+    if types["task_key"] == pl.String and "parents" not in there and tasks >= MANY_ROWS:
+        there.remove("task_key")
     return pl.read_parquet(file.where, columns=there, storage_options=file.options)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import tempfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.model import IntArray
+from simulations.content import content_of, unpacked
 from simulations.swf import swf_rows
 from simulations.trace import TraceError, refuse
 from simulations.trace_file import OPTIONAL, REQUIRED, read_trace
@@ -84,9 +83,9 @@ def import_trace(source: Path, out: Path, kind: Format, form: CsvForm = CSV_AS_O
             frame, left_out = _csv(source, form), 0
         case Format.SWF:
             rows, left_out = swf_rows(source.name, text_of(source))
-            frame = _frame(rows)
+            frame = _frame(source.name, rows)
         case Format.WFCOMMONS:
-            frame, left_out = _frame(workflow_rows(source.name, text_of(source))), 0
+            frame, left_out = _frame(source.name, workflow_rows(source.name, text_of(source))), 0
     if not frame.height:
         raise TraceError(f"{source.name}: holds no task that ran")
     write_trace(frame[_order(source.name, frame)], out)
@@ -105,19 +104,20 @@ def guessed(source: Path) -> Format:
 def text_of(path: Path) -> str:
     """The text of a file, unpacked if it is gzipped.  Raises `TraceError`."""
     try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.name.lower().endswith(".gz") else content).decode()
+        content = content_of(path)
+        return (unpacked(path.name, content) if path.name.lower().endswith(".gz") else content).decode()
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (EOFError, zlib.error):
-        raise TraceError(f"{path.name}: not a whole gzip file") from None
     except UnicodeDecodeError:
         raise TraceError(f"{path.name}: expected UTF-8 text") from None
 
 
-def _frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+def _frame(source: str, rows: list[dict[str, object]]) -> pl.DataFrame:
     columns = [name for name in COLUMNS if rows and name in rows[0]]
-    frame = frame_of([[row[name] for name in columns] for row in rows], columns)
+    try:
+        frame = frame_of([[row[name] for name in columns] for row in rows], columns)
+    except UnicodeEncodeError:
+        raise TraceError(f"{source}: a name in it is no text: half of a character") from None
     if rows and all(float(str(row["queued_at"])) < UNIX_SECONDS_FROM for row in rows):
         # Without a date it counts from the trace's start.
         return frame.with_columns(queued_at=frame["queued_at"].dt.timestamp("us") / 1e6)
@@ -143,7 +143,7 @@ def _csv(source: Path, form: CsvForm) -> pl.DataFrame:
 
     try:
         frame = pl.read_csv(text_of(source).encode(), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise TraceError(f"{source.name}: not a whole CSV file: {first_line}") from None
     named = _renamed(source.name, frame, form)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from simulations.content import MOST_BYTES, REMEDY, content_of
 from simulations.trace import TraceError
 
 CONNECT_SECONDS, ATTEMPTS = 5, 2
@@ -54,7 +56,7 @@ def opened(place: TracePlace) -> Opened:
         raise TraceError(f"{place}: expected a file, this is a folder")
     if not place.is_file():
         raise TraceError(f"{place}: there is no such file")
-    return Opened(place.name, place, None, place.read_bytes)
+    return Opened(place.name, place, None, partial(content_of, place))
 
 
 def _object(url: ObjectUrl) -> Opened:
@@ -71,7 +73,9 @@ def _object(url: ObjectUrl) -> Opened:
 
     def content() -> bytes:
         with _told(url):
-            body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise TraceError(f"{url}: more than {MOST_BYTES:,} bytes; {REMEDY}")
         return body
 
     return Opened(url.name, str(url), options, content)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from simulations.trace import TraceError
+from simulations.trace import LONGEST_SECONDS, TraceError
 
 
 def workflow_rows(source: str, text: str) -> list[dict[str, object]]:
@@ -19,6 +19,8 @@ def workflow_rows(source: str, text: str) -> list[dict[str, object]]:
         document = json.loads(text)
     except ValueError as error:
         raise TraceError(f"{source}: not JSON: {error}") from None
+    except RecursionError:
+        raise TraceError(f"{source}: expected a WfCommons workflow, got what is nested without end") from None
     try:
         workflow = document["workflow"]
         graph = workflow.get("specification", workflow)
@@ -66,9 +68,9 @@ def _seconds(source: str, name: str, task: Mapping[str, Any]) -> float:
     for field in ("runtimeInSeconds", "runtime"):
         if field in task:
             value = task[field]
-            if isinstance(value, int | float) and 0 <= value < float("inf"):
+            if isinstance(value, int | float) and 0 <= value <= LONGEST_SECONDS:
                 return float(value)
-            raise TraceError(f"{source}: task {name!r}: expected {field} of 0 or more, got {value!r}")
+            raise TraceError(f"{source}: task {name!r}: expected {field} of 0 to 1e9, got {repr(value)[:60]}")
     raise TraceError(f"{source}: task {name!r}: has no runtimeInSeconds; expected a workflow that was run")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +12,10 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from autoscaler.core.plain import OneLineError
 from simulations.airflow import VERSIONS, Airflow
 from simulations.airflow_file import airflow_of
+from simulations.content import MOST_TOML_BYTES, content_of
 from simulations.launches_file import measured_launches
 from simulations.quantiles import NONE, Quantiles, constant, measured
 from simulations.service import AccountModel, LaunchDelay, Pace, ServiceModel, fargate
@@ -34,7 +37,7 @@ RETRY_SECONDS: Final = 600.0
 """Of a lost task, where a plain queue says nothing of it: Airflow's heartbeat timeout and retry delay."""
 
 
-class WorldError(ValueError):
+class WorldError(OneLineError, ValueError):
     """A world that cannot be; one line names file, key and what was expected."""
 
 
@@ -119,15 +122,15 @@ def _asked_launch(wanted: Wanted) -> LaunchDelay | None:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
+        file = tomllib.loads(content_of(path, MOST_TOML_BYTES).decode())
     except OSError as error:
         raise WorldError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise WorldError(f"{path}: not a TOML file: {error}") from None
     for name, table in file.items():
         _check_known(f"{path}: ", name, SECTIONS, "section")
         if not isinstance(table, dict):
-            raise WorldError(f"{path}: {name}: expected a section, [{name}], got {table!r}")
+            raise WorldError(f"{path}: {name}: expected a section, [{name}], got {reprlib.repr(table)}")
     return file
 
 
@@ -144,7 +147,7 @@ def _within(place: str, build: Callable[[], _Built]) -> _Built:
         return build()
     except WorldError:
         raise
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise WorldError(f"{place}{error}") from None
 
 
@@ -185,8 +188,11 @@ def _account(place: str, table: Mapping[str, Any], usual: AccountModel) -> Accou
 def _pace(place: str, key: str, table: Mapping[str, Any], usual: Pace, seconds: float) -> Pace:
     """So many in so many seconds; at once as many as usual, or as many as come in that time."""
     number = _number(place, key, table)
-    burst = usual.burst if usual.per_second < inf else max(1, int(number))
-    return _within(f"{place}{key}: ", lambda: Pace(number / seconds, burst))
+
+    def pace() -> Pace:
+        return Pace(number / seconds, usual.burst if usual.per_second < inf else max(1, int(number)))
+
+    return _within(f"{place}{key}: ", pace)
 
 
 def _launch(place: str, value: Any, folder: Path) -> LaunchDelay:
@@ -232,7 +238,7 @@ def _number(place: str, key: str, table: Mapping[str, Any]) -> float:
     value = table[key]
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise WorldError(f"{place}{key}: expected a number, got {value!r}")
-    return float(value)
+    return _within(f"{place}{key}: ", lambda: float(value))
 
 
 def _switch(place: str, key: str, table: Mapping[str, Any]) -> bool:

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from autoscaler.core.plain import OneLineError, one_line
 from autoscaler.guard.keeper import Protection
-from autoscaler.plain import OneLineError, one_line
 
 PATH = "/task-protection/v1/state"
 MOST_BYTES = 64 * 1024

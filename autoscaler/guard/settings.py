@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
+from autoscaler.core.plain import OneLineError
 from autoscaler.guard.processes import POOL
 from autoscaler.reference import NO_DEFAULT, fields, toml
 from autoscaler.settings.intake import Celery
@@ -20,7 +21,7 @@ AGENT_VARIABLE = "ECS_AGENT_URI"
 METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 
 
-class GuardConfigurationError(Exception):
+class GuardConfigurationError(OneLineError):
     """One line a problem; never a secret."""
 
 
@@ -103,8 +104,10 @@ def load(environ: Mapping[str, str]) -> GuardSettings:
         return GuardSettings.model_validate(values)
     except SettingsError as error:
         raise GuardConfigurationError(f"environment: {error}: expected JSON") from None
+    except RecursionError:
+        raise GuardConfigurationError("environment: expected JSON, got what is nested without end") from None
     except ValidationError as error:
-        raise GuardConfigurationError("\n".join(_complaints(error))) from None
+        raise GuardConfigurationError(*_complaints(error)) from None
 
 
 def described() -> str:

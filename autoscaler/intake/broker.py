@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from autoscaler.ports import IntakeError
+from autoscaler.small_file import MOST_SECRET_BYTES, text_in
 
 CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 4.0
@@ -59,7 +59,7 @@ def broker_of(url: str, options: Mapping[str, Any] | None = None) -> Broker:
 def url_from_file(path: str) -> str:
     """The broker URL that a file holds, such as a mounted secret.  Raises `IntakeError`."""
     try:
-        url = Path(path).read_text(encoding="utf-8").strip()
+        url = text_in(path, MOST_SECRET_BYTES).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise IntakeError(f"the broker URL file {path} cannot be read: {why}") from None

@@ -19,7 +19,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from autoscaler.aws import BoundedSession
-from autoscaler.plain import one_line
+from autoscaler.core.plain import one_line
 from autoscaler.ports import SourceError
 from policies.model import Demand
 

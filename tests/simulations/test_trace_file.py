@@ -281,8 +281,8 @@ def test_bad_files_are_named(tmp_path):
     for name, message in {
         "lists.parquet": "column parents: expected text, got the type List",
         "cut.parquet": "not a whole Parquet file",
-        "cut.csv.gz": "not a whole CSV file",
-        "plain.csv.gz": "not a whole CSV file",
+        "cut.csv.gz": "not a whole gzip file",
+        "plain.csv.gz": "not a whole gzip file",
         "binary.csv": "binary.csv: ",
         "text.parquet": "not a whole Parquet file",
         "folder.csv": "expected a file, this is a folder",

@@ -14,7 +14,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from autoscaler.plain import one_line
+from autoscaler.core.plain import one_line
 
 CODE_LENGTH, MESSAGE_LENGTH = 100, 300
 NEVER_SENT = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ParamValidationError)

@@ -7,10 +7,10 @@ from typing import Any
 
 import anyio
 
+from autoscaler.core.plain import one_line
 from autoscaler.fleets.ecs.answers import documents
 from autoscaler.fleets.ecs.calls import Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
-from autoscaler.plain import one_line
 from autoscaler.ports import FleetError
 
 FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from autoscaler.core.plain import one_line
 from autoscaler.fleets.ecs.answers import documents, text
 from autoscaler.fleets.ecs.calls import MESSAGE_LENGTH, Failure, called
 from autoscaler.fleets.ecs.clients import EcsClients
-from autoscaler.plain import one_line
 from autoscaler.ports import FleetError
 
 WORKERS_A_CALL = 10

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
@@ -14,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from autoscaler.aws import BoundedSession
 from autoscaler.ports import SourceError
+from autoscaler.small_file import MOST_SECRET_BYTES, text_in
 
 Credentials = Callable[[], Awaitable[str]]
 """Gives the database's URL as it is now.  Raises `SourceError`."""
@@ -39,7 +41,7 @@ def from_file(path: str) -> Credentials:
 
     async def credentials() -> str:
         try:
-            text = await anyio.Path(path).read_text(encoding="utf-8")
+            text = await anyio.to_thread.run_sync(text_in, path, MOST_SECRET_BYTES)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SourceError(f"the database URL file {path} cannot be read: {why}") from None
