@@ -242,6 +242,7 @@ BROKEN = [
         "observation.capacity.workers.state[0]: expected a whole number, got 1.0",
     ),
     (1, ("decision", "trail"), {}, "decision.trail: expected a list, got {}"),
+    (1, ("decision", "trail"), [], "decision.trail: expected at least one stage, got []"),
     (
         1,
         ("decision", "trail", 0, "reason"),
@@ -289,7 +290,13 @@ def test_a_broken_line_names_line_and_field(number: int, path: Any, value: Any, 
 
 
 @pytest.mark.parametrize(
-    ("line", "message"), [("{", "line 2: not JSON"), ("[]", "line 2: expected an object$")]
+    ("line", "message"),
+    [
+        ("{", "line 2: not JSON"),
+        ("[]", "line 2: expected an object$"),
+        ("[" * 100_000, "line 2: nested deeper than any record is$"),
+    ],
+    ids=["no JSON", "a list", "deep"],
 )
 def test_a_line_that_is_no_record(line: str, message: str):
     with pytest.raises(RecordError, match=message):

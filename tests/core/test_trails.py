@@ -15,9 +15,11 @@ from autoscaler.core.guards import (
     WarmUp,
 )
 from policies.model import Evidence, Rollout, Unknown
+from policies.orders import Override, Pause, Way
 from tests.core.clock import NOON, UNKNOWN, Clock, listing, told
 from tests.core.test_data import Says
 
+FOREVER = float("inf")
 IDLE5 = listing([0.0] * 5)
 FOUR_A_MINUTE = RateLimit(outward=Rate((RateRule(4, 60.0),)))
 TWO_A_MINUTE_IN = RateLimit(inward=Rate((RateRule(2, 60.0),)))
@@ -142,6 +144,22 @@ STORIES: dict[str, tuple[Callable[[], Clock], list[str]]] = {
     "to protect": (
         lambda: told().sees(10, workers=listing([5.0, 5.0, 0.0, 0.0, 0.0])),
         ["drain 5 protecting: 2 busy workers to protect first"],
+    ),
+    "a pause by nobody for no reason": (
+        lambda: told().ordered(Pause(Way.BOTH, FOREVER, NOON)).sees(120),
+        ["pause 5 paused: until it is resumed"],
+    ),
+    "a pause of a size that is right": (
+        lambda: told().ordered(Pause(Way.BOTH, NOON + 60, NOON, "anna")).sees(50),
+        ["pause 5 paused: for 60 s more, ordered by anna"],
+    ),
+    "an override": (
+        lambda: told().ordered(Override(8, None, NOON + 60, NOON, why="night batch")).sees(50),
+        ["override 8 overridden: minimum 8 for 60 s more: night batch"],
+    ),
+    "an override that has ended": (
+        lambda: told(bounds=Bounds(6, 9)).ordered(Override(8, None, NOON, NOON)).sees(50),
+        ["bounds 6 at_minimum: minimum 6"],
     ),
     "held workers": (
         lambda: told().sees(10, workers=listing([5.0, 5.0, 0.0, 0.0, 0.0], [NOON + 3600] * 3 + [0.0] * 2)),

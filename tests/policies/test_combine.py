@@ -127,6 +127,17 @@ def test_the_largest_wish_wins_with_its_reason():
     assert highest(2.0, 9.0, 9.5, 1.0) == "says 9.5"
 
 
+def test_every_part_has_its_own_memory():
+    """The first remembers since when there was nothing to do, the second its hours."""
+    policy, history = HighestOf((Mwaa(5), ScheduledFloor("0 * * * *", 3, 600))), History()
+    memory = policy.initial()
+    for at in (900.0, 1020.0):
+        history = history.append(Observation(at, Demand(0, 0, at), FIVE))
+        memory, recommendation = policy.recommend(memory, history)
+    assert memory == (MwaaMemory(900.0), Hours(0.0, 3600.0))
+    assert recommendation == Recommendation(0.0, Reason.IDLE)
+
+
 def test_an_answer_that_is_no_size_blocks_only_the_way_in():
     """Whichever comes first: five run, so three must wait and nine may go."""
     for odd in (float("nan"), float("inf"), -1.0):

@@ -48,7 +48,7 @@ def test_appending_moves_rows_once_in_a_bound():
     """O(1), amortised: a thousand appends copy about a thousand rows, not a thousand times a hundred."""
     history = History(100)
     kept = [history._buffer]
-    for number in range(1000):
+    for number in range(200 + 8 * 101):
         history = history.append(seen(float(number)))
         kept.append(history._buffer)
     # 200 rows fit into the first buffer; each further one begins with 99 of them.
