@@ -154,7 +154,8 @@ class _Parts:
             for choice in target.sources
         ]
         source = Fallback(choices, deadline_seconds=deadline, clock=self.clock)
-        witness = self.database.target(queues) if self.database else None
+        gathers = target.removal.mode is RemovalMode.GATHER
+        witness = self.database.target(queues, tells_work_left=gathers) if self.database else None
         return Ports(source, fleet, witness, self._intake(target))
 
     def _intake(self, target: Target) -> Intake | None:

@@ -2,6 +2,7 @@
 
     python benchmarks/airflow_db_poll.py [--tasks 2000000] [--polls 200] [--release 3]
 
+How long running tasks are expected to go on, which `removal.mode = "gather"` asks for, has a row of its own.
 Starts a PostgreSQL of its own, with Airflow's real tables and indexes, and polls it twice: without
 the planner's statistics, as after a restore, and with them.  MariaDB and SQLite follow with a
 twentieth of the rows.  Exits 1 if a median is above 50 ms.
@@ -14,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,7 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from autoscaler.sources.airflow_db.work_left import MOST_TASKS_A_LOOK
 from tests.servers.mariadb import mariadb
 from tests.servers.postgres import postgres
 from tests.sources.airflow_db.world import TABLES, AirflowWorld
@@ -111,14 +114,23 @@ async def poll(world: AirflowWorld, polls: int, label: str) -> bool:
     first = (time.perf_counter() - started) * 1e3
     demand = snapshot.demand()
     assert (demand.queued, demand.running) == (QUEUED, RUNNING), demand
-    took = []
-    for _ in range(polls):
-        started = time.perf_counter()
-        await source.snapshot()
-        took.append((time.perf_counter() - started) * 1e3)
+    within = await timed(source.snapshot, polls, f"{label:<52} first {first:6.1f} ms")
+    # Every running task is another one here, so each look reads as many tasks' pasts as a look may.
+    looks = min(polls, RUNNING // MOST_TASKS_A_LOOK)
+    within &= await timed(source.work_left, looks, f"{'  work left, beside it':<52}{' ':16}")
     await source.aclose()
+    return within
+
+
+async def timed(ask: Callable[[], Awaitable[object]], times: int, label: str) -> bool:
+    """Prints a row; whether it is within the budget."""
+    took = []
+    for _ in range(times):
+        started = time.perf_counter()
+        assert await ask()
+        took.append((time.perf_counter() - started) * 1e3)
     median, p95 = statistics.median(took), statistics.quantiles(took, n=20)[-1]
-    print(f"{label:<52} first {first:6.1f} ms   median {median:6.2f} ms   p95 {p95:6.2f} ms", flush=True)
+    print(f"{label}   median {median:6.2f} ms   p95 {p95:6.2f} ms", flush=True)
     return median <= BUDGET_MILLISECONDS
 
 

@@ -12,7 +12,8 @@ from autoscaler.ports import SourceError
 from autoscaler.sources.airflow_db.connection import Answer, Connector, Timeouts, Work
 from autoscaler.sources.airflow_db.credentials import Credentials
 from autoscaler.sources.airflow_db.reading import Limits, read
-from autoscaler.sources.airflow_db.snapshot import Queues, Snapshot
+from autoscaler.sources.airflow_db.snapshot import Queues, Snapshot, WorkRow
+from autoscaler.sources.airflow_db.work_left import Pasts
 from policies.model import Busy, Demand
 
 SETTLE_SECONDS = 60.0
@@ -60,10 +61,14 @@ class AirflowDatabase:
         self._turn = anyio.Lock()
         self._flight: _Flight | None = None
         self._steady_since: float | None = None
+        self._pasts = Pasts()
 
-    def target(self, queues: frozenset[str] | None = None) -> AirflowTarget:
-        """The view of one target: its queues, or all."""
-        return AirflowTarget(self, queues)
+    def target(self, queues: frozenset[str] | None = None, *, tells_work_left: bool = False) -> AirflowTarget:
+        """The view of one target: its queues, or all.
+
+        `tells_work_left`: whether its witness also says what the running tasks' pasts let expect.
+        """
+        return AirflowTarget(self, queues, tells_work_left)
 
     async def snapshot(self) -> Snapshot:
         """The database now, or at most `max_age_seconds` ago.  Raises `SourceError`."""
@@ -76,6 +81,10 @@ class AirflowDatabase:
                     raise SourceError(str(flight.outcome))
             # Its reader was cancelled: whoever comes first reads for the others.
         return await self._fly()
+
+    async def work_left(self) -> tuple[WorkRow, ...]:
+        """How long each running task is expected to go on; nothing where that cannot be read."""
+        return await self._pasts.work_left(self.transaction)
 
     async def transaction(self, work: Work[Answer]) -> Answer:
         """What the work returns, from within a transaction of its own.  Raises `SourceError`."""
@@ -129,6 +138,7 @@ class AirflowTarget:
 
     database: AirflowDatabase
     queues: Queues = None
+    tells_work_left: bool = False
 
     async def demand(self) -> Demand:
         """The load of the target's queues.  Raises `SourceError`."""
@@ -136,4 +146,6 @@ class AirflowTarget:
 
     async def busy(self) -> Busy:
         """Slots held by tasks of the target's queues, by host.  Raises `SourceError`."""
-        return (await self.database.snapshot()).busy_slots(self.queues)
+        snapshot = await self.database.snapshot()
+        work = await self.database.work_left() if self.tells_work_left and snapshot.busy else ()
+        return snapshot.busy_slots(self.queues, work)

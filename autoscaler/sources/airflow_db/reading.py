@@ -39,8 +39,8 @@ async def read(session: Session, limits: Limits) -> Reading:
     await require_primary(session)
     schedulers = await live_schedulers(session, limits.heartbeat_max_age_seconds)
     schema = await read_schema(session)
-    load = await _rows(session, statements.load(schema, limits.phantom_seconds))
-    busy = await _rows(session, statements.busy(schema, limits.phantom_seconds))
+    load = await rows_of(session, statements.load(schema, limits.phantom_seconds))
+    busy = await rows_of(session, statements.busy(schema, limits.phantom_seconds))
     return Reading(
         schema,
         schedulers,
@@ -59,10 +59,10 @@ async def require_primary(session: Session) -> None:
     """Raises `SourceError` on a replica: it lags, and lagging looks like idle."""
     match session.backend:
         case "postgresql":
-            flags: tuple[Any, ...] = (await _rows(session, sa.text("SELECT pg_is_in_recovery()")))[0]
+            flags: tuple[Any, ...] = (await rows_of(session, sa.text("SELECT pg_is_in_recovery()")))[0]
         case "mysql":
             variables = sa.text("SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only")
-            flags = (await _rows(session, variables))[0]
+            flags = (await rows_of(session, variables))[0]
         case _:
             return
     if any(str(flag).upper() not in {"0", "OFF", "FALSE"} for flag in flags):
@@ -75,7 +75,7 @@ async def require_primary(session: Session) -> None:
 async def live_schedulers(session: Session, max_age_seconds: float) -> int:
     """How many schedulers have a fresh heartbeat by the database's clock; `SourceError` if none has."""
     session.table = "job"
-    ages = [row[0] for row in await _rows(session, statements.scheduler_ages()) if row[0] is not None]
+    ages = [row[0] for row in await rows_of(session, statements.scheduler_ages()) if row[0] is not None]
     # A heartbeat from the future is no better than an old one: it would look fresh for ever.
     fresh = [age for age in ages if abs(age) <= max_age_seconds]
     if fresh:
@@ -110,5 +110,6 @@ async def read_schema(session: Session) -> Schema:
         raise SourceError(f"{session.address.place}: {error}") from None
 
 
-async def _rows(session: Session, query: sa.Executable) -> list[tuple[Any, ...]]:
+async def rows_of(session: Session, query: sa.Executable) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
     return [tuple(row) for row in await session.connection.execute(query)]

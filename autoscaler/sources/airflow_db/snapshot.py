@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isnan
 from typing import TypeVar
 
 from autoscaler.sources.airflow_db.schema import Generation, Schema
@@ -46,7 +47,18 @@ class BusyRow:
     tasks: int
 
 
-Row = TypeVar("Row", LoadRow, BusyRow)
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """A running task."""
+
+    host: str
+    queue: str | None
+    executor: str | None
+    seconds: float
+    """Until it is expected to have ended; NaN: unknown."""
+
+
+Row = TypeVar("Row", LoadRow, BusyRow, WorkRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +103,8 @@ class Snapshot:
             source=SOURCE,
         )
 
-    def busy_slots(self, queues: Queues = None) -> Busy:
-        """The slots held on each host by tasks of some queues, phantoms included.
+    def busy_slots(self, queues: Queues = None, work: tuple[WorkRow, ...] = ()) -> Busy:
+        """The slots held on each host by tasks of some queues, phantoms included, and their work left.
 
         A silent heartbeat is a suspicion, not a proof: the task may live on, and then losing its
         worker would lose its work.  So a phantom protects its host like any running task; it does so
@@ -101,7 +113,13 @@ class Snapshot:
         slots: Counter[str] = Counter()
         for row in self._celery(self.busy, queues):
             slots[row.host] += row.tasks
-        return Busy(dict(slots), self.measured_at)
+        left: dict[str, float] = {}
+        for task in self._celery(work, queues):
+            # One task of which nothing is known makes its host unknown.
+            left[task.host] = max(
+                left.get(task.host, 0.0), task.seconds, key=lambda each: (isnan(each), each)
+            )
+        return Busy(dict(slots), self.measured_at, left)
 
     def most_slots(self, queues: Queues = None) -> tuple[str, int]:
         """The host with the most living tasks, and their number; ("", 0) if none runs."""

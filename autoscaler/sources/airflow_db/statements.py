@@ -28,10 +28,14 @@ _task = sa.table(
     *map(
         sa.column,
         (
+            "dag_id",
+            "task_id",
+            "run_id",
             "state",
             "queue",
             "executor",
             "hostname",
+            "duration",
             "queued_dttm",
             "start_date",
             "job_id",
@@ -90,6 +94,23 @@ def busy(schema: Schema, phantom_seconds: float) -> sa.Select[Any]:
     """(host, queue, executor, phantom, tasks) of all tasks that hold a slot, grouped."""
     by = (_task.c.hostname, _task.c.queue, _executor(schema), _phantom(schema, phantom_seconds))
     return _counted(schema, by, (RUNNING, RESTARTING))
+
+
+def running(schema: Schema, most: int) -> sa.Select[Any]:
+    """(host, queue, executor, DAG, task, seconds since its start) of tasks that hold a slot."""
+    who = (_task.c.hostname, _task.c.queue, _executor(schema), _task.c.dag_id, _task.c.task_id)
+    query = sa.select(*who, seconds_since(_task.c.start_date).label("age"))
+    return query.where(_task.c.state.in_((RUNNING, RESTARTING))).limit(most)
+
+
+def last_tries(dag: str, task: str, most: int) -> sa.Select[Any]:
+    """(state, seconds) of a task in its last runs, found backwards through `ti_state_lkp`.
+
+    Last by the run's name, which begins with its kind: a task's scheduled runs come before its manual ones.
+    """
+    query = sa.select(_task.c.state, _task.c.duration)
+    query = query.where(_task.c.dag_id == dag, _task.c.task_id == task)
+    return query.order_by(_task.c.run_id.desc()).limit(most)
 
 
 def _counted(
