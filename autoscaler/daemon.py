@@ -145,6 +145,7 @@ class Daemon:
             candidate = await self._candidacy(settings)
             async with anyio.create_task_group() as group:
                 group.start_soon(candidate.run, partial(self._begin, settings, parts))
+                group.start_soon(parts.orders.follow, self.telemetry.orders_read)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
             if following is None:
@@ -184,6 +185,7 @@ class Daemon:
             clock,
             telemetry.ordered,
             telemetry.order_refused,
+            telemetry.standby_text,
         )
         try:
             pages = self._around.served(application(telemetry, desk), http.host, http.port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from secrets import token_hex
 from socket import gethostname
 
@@ -20,7 +19,7 @@ def lease_of(settings: Settings) -> Lease:
     lease, owner = settings.lease, f"{gethostname()}/{token_hex(4)}"
     if lease_place(settings) is None:
         return Alone()
-    name, expiry_seconds = _lease_name(settings), lease.expiry_seconds
+    name, expiry_seconds = settings.shared_name, lease.expiry_seconds
     if lease.kind is LeaseKind.FILE:
         return FileLease(str(lease.path), owner)
     if lease.kind is LeaseKind.DATABASE:
@@ -38,10 +37,4 @@ def lease_place(settings: Settings) -> object:
     if settings.mode is Mode.OBSERVE or lease.kind is LeaseKind.NONE:
         return None
     urls = (airflow.database_url, airflow.database_url_file, airflow.database_url_secret)
-    return lease, _lease_name(settings), urls, settings.aws
-
-
-def _lease_name(settings: Settings) -> str:
-    services = sorted(f"{target.cluster} {target.service}" for target in settings.targets.values())
-    made = sha256(repr((settings.aws.region, services)).encode()).hexdigest()
-    return settings.lease.name or f"services-{made[:16]}"
+    return lease, settings.shared_name, urls, settings.aws

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from autoscaler.orders.pages import Desk
-from autoscaler.telemetry import Standing, Telemetry, summary
+from autoscaler.telemetry import Telemetry, summary
 
 DEFAULT_LIMIT = 20
 
@@ -67,8 +67,8 @@ async def _each(lines: Iterable[str]) -> AsyncIterator[str]:
 
 def _health(telemetry: Telemetry) -> Response:
     """Whether a restart might help: a stand-by has nothing to tick."""
-    if (standing := telemetry.standing) is not None and not standing.acts:
-        return PlainTextResponse(f"ok, {_standing_text(standing)}\n")
+    if standby := telemetry.standby_text():
+        return PlainTextResponse(f"ok, {standby}\n")
     late = telemetry.late()
     if late or not telemetry.targets:
         lines = [f"{target} last ticked {age:.0f} s ago" for target, age in late.items()]
@@ -78,17 +78,13 @@ def _health(telemetry: Telemetry) -> Response:
 
 def _readiness(telemetry: Telemetry) -> Response:
     """Whether it decides, or would if the leader died."""
-    if (standing := telemetry.standing) is not None and not standing.acts:
-        return PlainTextResponse(f"{_standing_text(standing)}\n", 503 if standing.why else 200)
+    if standby := telemetry.standby_text():
+        assert telemetry.standing is not None
+        return PlainTextResponse(f"{standby}\n", 503 if telemetry.standing.why else 200)
     waiting = [name for name, view in telemetry.targets.items() if view.tick is None]
     if waiting or not telemetry.targets:
         return PlainTextResponse(f"no decision yet: {', '.join(waiting) or 'no target runs'}\n", 503)
     return PlainTextResponse("ok\n")
-
-
-def _standing_text(standing: Standing) -> str:
-    leader = standing.leader or "another daemon"
-    return f"standing by: {standing.why or f'{leader} leads'}"
 
 
 def status(telemetry: Telemetry, desk: Desk | None = None) -> dict[str, Any]:

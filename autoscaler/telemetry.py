@@ -63,6 +63,7 @@ class Telemetry:
         self._config_hash = ""
         self._sink: TextIO | None = None
         self._sink_fails = False
+        self._orders_unread = ""
         self._log = structlog.get_logger()
 
     def begin(self, mode: str, config_hash: str, targets: Collection[str], sink: TextIO | None) -> None:
@@ -127,6 +128,23 @@ class Telemetry:
         self.metrics.count("orders_total", order, "given")
         words = given.model_dump(mode="json", exclude={"target"}, exclude_none=True)
         self._log.info("order", order=order, targets=sorted(targets), **words)
+
+    def orders_read(self, why: str) -> None:
+        """The orders were read again; `why` not: then they stay as they were."""
+        if why != self._orders_unread:
+            self._orders_unread = why
+            if why:
+                self._log.error("orders are not read, those known before stay", why=why)
+            else:
+                self._log.info("orders are read again")
+
+    def standby_text(self) -> str:
+        """That another daemon leads; empty: this one acts."""
+        standing = self.standing
+        if standing is None or standing.acts:
+            return ""
+        leader = standing.leader or "another daemon"
+        return f"standing by: {standing.why or f'{leader} leads'}"
 
     def order_refused(self, order: str) -> None:
         """One was not, and whoever sent it was told why."""

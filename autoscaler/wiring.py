@@ -13,8 +13,9 @@ from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
 from autoscaler.loop import Ports
 from autoscaler.orders import token
-from autoscaler.orders.book import OrderBook, OrdersError, Token
+from autoscaler.orders.book import Keeper, OrderBook, OrdersError, Token
 from autoscaler.orders.file import OrdersFile
+from autoscaler.orders_table import OrdersItem
 from autoscaler.ports import Fleet, FleetError, Intake, IntakeError, Source, SourceError
 from autoscaler.settings import (
     Airflow,
@@ -70,7 +71,7 @@ async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator
     """Everything that runs, open until the context ends.  Raises `WiringError`."""
     async with AsyncExitStack() as stack:
         parts = await _Parts.opened(settings, clock, stack)
-        orders = _orders(settings)
+        orders = await _orders(settings, stack)
         ports = {
             name: replace(parts.ports(name, target), orders=partial(orders.of, name))
             for name, target in settings.targets.items()
@@ -225,17 +226,22 @@ def _remote(settings: Settings, clock: Callable[[], float], stack: AsyncExitStac
     return remote
 
 
-def _orders(settings: Settings) -> OrderBook:
+async def _orders(settings: Settings, stack: AsyncExitStack) -> OrderBook:
     """The orders of an earlier life, and a place for new ones.  Raises `WiringError`."""
-    if settings.orders.path is None:
-        return OrderBook()
-    file = OrdersFile(Path(settings.orders.path))
+    path, table, aws = settings.orders.path, settings.orders.table, settings.aws
+    keeper: Keeper | None = None
     try:
-        kept = file.read()
-        file.write(kept)  # who pauses in an emergency must not learn then that it cannot be kept
+        if table is not None:
+            name = settings.shared_name
+            keeper = await OrdersItem.opened(stack, table, name, aws.region, aws.endpoint_url)
+        elif path is not None:
+            keeper = OrdersFile(Path(path))
+            keeper.begin()
+        book = OrderBook(keeper)
+        await book.read()
     except OrdersError as error:
         raise WiringError(str(error)) from None
-    return OrderBook(file, kept)
+    return book
 
 
 def _token(settings: Settings) -> Token | None:

@@ -20,21 +20,50 @@ class OrdersError(Exception):
 
 
 class Keeper(Protocol):
-    """Keeps orders over a restart."""
+    """Keeps orders over a restart, for this daemon and whoever takes its place."""
+
+    async def read(self) -> dict[str, Orders]:
+        """All orders there are, by target.
+
+        Raises `OrdersError` also for what holds no orders: a pause may have been in it, so nobody goes on
+        as if there were none.
+        """
+        ...
 
     async def keep(self, orders: Mapping[str, Orders]) -> None:
         """All orders there are, by target; returns once they are safe.  Raises `OrdersError`."""
         ...
 
 
+FOLLOW_SECONDS = 5.0
+"""So often a daemon looks what another one was ordered."""
+
+
 class OrderBook:
     """What is ordered for each target of one daemon."""
 
-    def __init__(self, keeper: Keeper | None = None, kept: Mapping[str, Orders] | None = None) -> None:
-        """`kept`: the orders of an earlier life.  Without a keeper nothing can be ordered."""
+    def __init__(self, keeper: Keeper | None = None) -> None:
+        """`read` it once before it counts.  Without a keeper nothing can be ordered."""
         self._keeper = keeper
-        self._orders = dict(kept or {})
+        self._orders: dict[str, Orders] = {}
         self._turn = anyio.Lock()
+
+    async def read(self) -> None:
+        """What an earlier life or another daemon was ordered counts from now on.  Raises `OrdersError`."""
+        if self._keeper is not None:
+            async with self._turn:
+                self._orders = await self._keeper.read()
+
+    async def follow(self, unread: Callable[[str], None]) -> None:
+        """Reads it again and again, for ever.  Unread, the orders stay as they are; `unread` is told why."""
+        while self._keeper is not None:
+            await anyio.sleep(FOLLOW_SECONDS)
+            why = ""
+            try:
+                await self.read()
+            except OrdersError as error:
+                why = str(error)
+            unread(why)
 
     def of(self, target: str, at: float) -> Orders | None:
         """The target's orders that have not expired; None: there are none."""
@@ -47,8 +76,9 @@ class OrderBook:
         Raises `OrdersError` if they cannot be kept: then nothing has changed.
         """
         if self._keeper is None:
-            raise OrdersError("orders.path is not set: there is no place to keep an order over a restart")
+            raise OrdersError("orders.path (or table) is not set: no order could be kept over a restart")
         async with self._turn:
+            self._orders = await self._keeper.read()
             standing = {name: self.of(name, at) for name in self._orders}
             standing |= {name: change(self.of(name, at) or Orders()).standing(at) for name in targets}
             orders = {name: each for name, each in standing.items() if each is not None}

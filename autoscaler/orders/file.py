@@ -28,18 +28,29 @@ class OrdersFile:
 
     path: Path
 
-    def read(self) -> dict[str, Orders]:
-        """The orders of an earlier life; none where there is no file yet.
+    def begin(self) -> None:
+        """Makes the file where there is none; else tries whether one can be written beside it.
 
-        Raises `OrdersError` for a file that holds no orders: a pause may have been in it, so nobody
-        goes on as if there were none.
+        Who pauses in an emergency must not learn then that it cannot be kept.  Raises `OrdersError`.
         """
+        if not self.path.exists():
+            self.write({})
+            return
+        try:
+            tempfile.TemporaryFile(dir=self.path.parent).close()
+        except OSError as error:
+            raise OrdersError(f"orders.path = {self.path}: cannot be written: {error.strerror}") from None
+
+    async def read(self) -> dict[str, Orders]:
+        """As `Keeper`."""
+        return await to_thread.run_sync(self.found)
+
+    def found(self) -> dict[str, Orders]:
+        """What the file holds; one that has gone held who knows what.  Raises `OrdersError`."""
         remedy = "mend it, or remove it if nothing is ordered"
         try:
             with self.path.open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-        except FileNotFoundError:
-            return {}
         except OSError as error:
             raise OrdersError(f"orders.path = {self.path}: cannot be read: {error.strerror}") from None
         if len(content) > MOST_BYTES:

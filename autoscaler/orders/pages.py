@@ -17,7 +17,7 @@ from autoscaler.orders.words import as_values, in_words
 
 MOST_BYTES = 4096
 """Of a request's body: an order is a few hundred."""
-UNCONFIGURED = "orders are not taken: set orders.path and orders.token (or orders.token_file)"
+UNCONFIGURED = "orders are not taken: set orders.path (or table) and orders.token (or token_file)"
 
 
 class _RefusedError(Exception):
@@ -41,6 +41,8 @@ class Desk:
     """(kind, targets, order): an order was taken."""
     refused: Callable[[str], None]
     """(kind): one was not."""
+    elsewhere: Callable[[], str] = lambda: ""
+    """Why another daemon is to be asked; empty: this one is right."""
 
     def routes(self) -> list[Route]:
         """A page a kind of order."""
@@ -65,6 +67,8 @@ class Desk:
     async def _taken(self, kind: str, request: Request) -> Response:
         """Who asks is looked at before what is asked."""
         await self._admit(request)
+        if why := self.elsewhere():
+            raise _RefusedError(409, f"orders are for the daemon that leads; this one is {why}")
         body = await _body(request)
         try:
             order = read(kind, body)
@@ -78,7 +82,7 @@ class Desk:
         try:
             await self.book.change(targets, order.change(at), at)
         except OrdersError as error:
-            raise _RefusedError(503, f"nothing was changed: {error}") from None
+            raise _RefusedError(503, f"the order was not taken: {error}") from None
         self.told(kind, targets, order)
         return JSONResponse({"targets": {name: self.shown(name) for name in targets}})
 

@@ -7,6 +7,7 @@ its unit and why one would change it; the README's table and the JSON Schema are
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -134,3 +135,10 @@ class Settings(BaseSettings):
             if target.queues and any(choice.use is not SourceKind.AIRFLOW_DB for choice in target.sources):
                 raise ValueError(f"{where} has queues, which only airflow_db can tell apart")
         return self
+
+    @property
+    def shared_name(self) -> str:
+        """What the daemons of the same services have in common: the name of their lease and orders."""
+        services = sorted(f"{target.cluster} {target.service}" for target in self.targets.values())
+        made = sha256(repr((self.aws.region, services)).encode()).hexdigest()
+        return self.lease.name or f"services-{made[:16]}"

@@ -45,7 +45,9 @@ class Daemon:
         self.state = CONTROLLER.initial()
         for name in ("etl", "ml"):
             self.telemetry.started(name, {}, self.state, Mwaa(5).memory_type, late_seconds=20, kept=3)
-        self.book = OrderBook(OrdersFile(path))
+        self.book, file = OrderBook(OrdersFile(path)), OrdersFile(path)
+        if path.parent.exists():
+            file.begin()
         self.desk = Desk(
             self.book,
             token,
@@ -53,6 +55,7 @@ class Daemon:
             lambda: self.now,
             self.telemetry.ordered,
             self.telemetry.order_refused,
+            self.telemetry.standby_text,
         )
 
     async def post(self, path, body=b"", token=TOKEN, **headers):
@@ -174,7 +177,9 @@ async def test_without_a_configured_token_nobody_gives_orders(tmp_path):
     daemon = Daemon(tmp_path / "orders.json", token=None)
     answer = await daemon.post("/pause", token="")
     assert answer.status_code == 403
-    assert answer.text == ("orders are not taken: set orders.path and orders.token (or orders.token_file)\n")
+    assert answer.text == (
+        "orders are not taken: set orders.path (or table) and orders.token (or token_file)\n"
+    )
 
 
 @pytest.mark.anyio
@@ -244,7 +249,7 @@ async def test_an_order_that_cannot_be_kept_is_not_taken(tmp_path):
     daemon = Daemon(tmp_path / "none" / "orders.json")
     answer = await daemon.post("/pause")
     assert answer.status_code == 503
-    assert answer.text.startswith("nothing was changed: orders.path = ")
+    assert answer.text.startswith("the order was not taken: orders.path = ")
     assert daemon.ticks().desired == 6
 
 
@@ -269,3 +274,17 @@ def test_a_budget_is_told_in_words_and_figures(tmp_path):
     assert metrics['autoscaler_budget_seconds_left{target="etl"}'] == "5400.0"
     daemon.telemetry.metrics.begin("etl")
     assert not [name for name in daemon.metrics() if name.startswith("autoscaler_budget_")]
+
+
+@pytest.mark.anyio
+async def test_a_stand_by_names_the_leader(daemon):
+    """Whoever knows the token is told; nobody else."""
+    daemon.telemetry.stands_by("host-b/1")
+    answer = await daemon.post("/pause")
+    assert (answer.status_code, answer.text) == (
+        409,
+        "orders are for the daemon that leads; this one is standing by: host-b/1 leads\n",
+    )
+    assert (await daemon.post("/pause", token=None)).status_code == 401
+    daemon.telemetry.leads(3)
+    assert (await daemon.post("/pause")).status_code == 200

@@ -17,6 +17,12 @@ PAUSE = Pause(Way.IN, float("inf"), NOON, "anna", "database upgrade")
 OVERRIDE = Override(None, 8, NOON + 600, NOON, "ben")
 
 
+def opened(keeper):
+    book = OrderBook(keeper)
+    anyio.run(book.read)
+    return book
+
+
 def names(folder):
     return [path.name for path in folder.iterdir()]
 
@@ -24,11 +30,13 @@ def names(folder):
 def test_what_is_kept_comes_back_in_the_next_life(tmp_path):
     """Two targets, one order of each kind; only its owner may read the file."""
     file = OrdersFile(tmp_path / "orders.json")
-    assert file.read() == {}
-    book = OrderBook(file, file.read())
+    file.begin()
+    file.begin()
+    assert file.found() == {}
+    book = opened(file)
     anyio.run(book.change, ["etl", "ml"], paused(PAUSE), NOON)
     anyio.run(book.change, ["ml"], overridden(OVERRIDE), NOON)
-    again = OrderBook(file, file.read())
+    again = opened(file)
     assert again.of("etl", NOON) == Orders(PAUSE)
     assert again.of("ml", NOON) == Orders(PAUSE, OVERRIDE)
     assert again.of("other", NOON) is None
@@ -38,16 +46,17 @@ def test_what_is_kept_comes_back_in_the_next_life(tmp_path):
 def test_a_new_order_takes_the_place_of_the_old_one_and_leaves_the_other_kind(tmp_path):
     """A resume ends the pause, and nothing else; what has expired is not kept."""
     file = OrdersFile(tmp_path / "orders.json")
-    book = OrderBook(file, {"etl": Orders(PAUSE, OVERRIDE), "old": Orders(override=OVERRIDE)})
+    file.write({"etl": Orders(PAUSE, OVERRIDE), "old": Orders(override=OVERRIDE)})
+    book = opened(file)
     longer = Pause(Way.BOTH, NOON + 9000, NOON)
     anyio.run(book.change, ["etl"], paused(longer), NOON + 5)
     assert book.of("etl", NOON + 5) == Orders(longer, OVERRIDE)
     anyio.run(book.change, ["etl"], resumed, NOON + 6)
-    assert file.read() == {"etl": Orders(None, OVERRIDE), "old": Orders(override=OVERRIDE)}
+    assert file.found() == {"etl": Orders(None, OVERRIDE), "old": Orders(override=OVERRIDE)}
     anyio.run(book.change, ["etl"], overridden(None), NOON + 6)
-    assert list(file.read()) == ["old"]
+    assert list(file.found()) == ["old"]
     anyio.run(book.change, ["etl"], resumed, NOON + 600)
-    assert file.read() == {}
+    assert file.found() == {}
 
 
 def test_what_cannot_be_kept_is_not_ordered(tmp_path):
@@ -55,20 +64,21 @@ def test_what_cannot_be_kept_is_not_ordered(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
     file = OrdersFile(folder / "orders.json")
+    file.begin()
     book = OrderBook(file)
     anyio.run(book.change, ["etl"], paused(PAUSE), NOON)
     file.path.unlink()
-    file.path.mkdir()
-    with pytest.raises(OrdersError, match=r"orders.path = .*orders.json: cannot be written: Is a directory"):
+    with pytest.raises(OrdersError, match=r"orders.path = .*orders.json: cannot be read: No such file"):
         anyio.run(book.change, ["etl"], resumed, NOON)
     assert book.of("etl", NOON) == Orders(PAUSE)
+    file.path.mkdir()
+    with pytest.raises(OrdersError, match="cannot be written: Is a directory"):
+        file.write({})
     assert names(folder) == ["orders.json"]
-    with pytest.raises(OrdersError, match="cannot be read: Is a directory"):
-        file.read()
 
 
 def test_without_a_place_to_keep_them_there_are_no_orders():
-    with pytest.raises(OrdersError, match=r"orders\.path is not set"):
+    with pytest.raises(OrdersError, match=r"orders\.path \(or table\) is not set"):
         anyio.run(OrderBook().change, ["etl"], resumed, NOON)
 
 
@@ -91,7 +101,7 @@ def test_a_file_that_is_no_orders_is_not_taken_for_none(tmp_path, content, why):
     file = OrdersFile(tmp_path / "orders.json")
     file.path.write_bytes(content)
     with pytest.raises(OrdersError, match=why) as caught:
-        file.read()
+        file.found()
     assert "mend it, or remove it" in str(caught.value)
 
 

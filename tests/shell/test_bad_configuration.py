@@ -168,7 +168,7 @@ BAD = [
     (
         "orders = {token_file = 'f'}\n" + DATABASE + TARGET,
         {},
-        "autoscaler.toml: orders: a token needs path too: the file in which orders survive a restart",
+        "autoscaler.toml: orders: a token needs path or table too: where orders survive a restart",
     ),
     (
         DATABASE + TARGET + "sources = ['cloudwatch']\n",
