@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from policies.model import NEVER, Capacity, Evidence, Unavailable
+from policies.model import NEVER, Capacity, Evidence, Unavailable, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def agreed(
     """What `placed` made of the database's word, with the workers' own word added.
 
     `busy_slots` is the larger of the two; where the worker did not answer it is what the database says if
-    that is busy, and else unknown.  `consuming` is what the worker says.  Without any answer
-    `Evidence.busy_at` is `NEVER`.
+    that is busy, and else unknown.  `consuming` is what the worker says, and `draining` counts those that do
+    not.  Without any answer `Evidence.busy_at` is `NEVER`.
     """
     if isinstance(capacity, Unavailable) or capacity.workers is None:
         return capacity, evidence
@@ -64,4 +64,5 @@ def agreed(
     measured_at = NEVER if isinstance(intakes, Unavailable) else intakes.measured_at
     joined = replace(workers, busy_slots=busy, consuming=consuming)
     fresh = replace(evidence, busy_at=min(evidence.busy_at, measured_at), intake_at=measured_at)
-    return replace(capacity, workers=joined), fresh
+    draining = int(((consuming == 0) & (workers.state == WorkerState.RUNNING)).sum())
+    return replace(capacity, workers=joined, draining=draining), fresh

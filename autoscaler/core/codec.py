@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from autoscaler.core.state import Ownership, Removal, State
+from autoscaler.core.state import Ownership, Removal, Returning, State
 from policies.history import COLUMNS, History
 from policies.model import Applied, FloatArray, IntArray, Observation, Refused, Unknown
 
@@ -55,7 +55,7 @@ def _cut(text: str, length: int) -> str:
 def to_json(value: Any, memory_type: Any = Any) -> Any:
     """`value` as JSON values.  `memory_type`: of the `memory` inside a `State`."""
     match value:
-        case State() | Ownership() | Removal():
+        case State() | Ownership() | Removal() | Returning():
             return _fields_to_json(value, memory_type)
         case Enum():
             return value.value
@@ -101,7 +101,7 @@ def from_json(document: Any, shape: Any, place: str = "") -> Any:
         return frozenset(_items(document, str, place))
     if shape is History:
         return _history_from_json(document, place)
-    if is_dataclass(shape) or shape in {State, Ownership, Removal}:
+    if is_dataclass(shape) or shape in {State, Ownership, Removal, Returning}:
         return _fields_from_json(document, shape, place)
     return _plain(document, shape, place)
 

@@ -130,7 +130,7 @@ class Controller:
         decision = Decision(
             None if desired == current else desired,
             drain.proposal.trail,
-            drain.removal.stopped | drain.also_stopped if drain.also_stopped else drain.removal.stopped,
+            drain.removal.stopped,
             drain.protected,
             drain.released,
             drain.wants_workers,

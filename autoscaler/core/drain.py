@@ -32,8 +32,6 @@ class Drain(NamedTuple):
     wants_workers: bool = False
     removal: Removal = NOTHING
     """Who is being removed, after this step."""
-    also_stopped: frozenset[str] = NOBODY
-    """Workers that are not being removed whose intake must stay stopped for now."""
 
 
 @dataclass(frozen=True, slots=True)

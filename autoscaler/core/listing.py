@@ -78,6 +78,11 @@ class Listing:
         return self._names(self._workers.protected_until > self._at + RENEW_SECONDS)
 
     @cached_property
+    def lasting(self) -> frozenset[str]:
+        """Those that are protected for some minutes yet, in which a renewal would have been granted."""
+        return self._names(self._workers.protected_until > self._at + RENEW_SECONDS / 2)
+
+    @cached_property
     def outdated(self) -> frozenset[str]:
         """Those of an older deployment."""
         return self._workers.outdated & self.running

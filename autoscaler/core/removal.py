@@ -14,15 +14,16 @@ left by a daemon that died, is protected too, and then takes tasks before anythi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from autoscaler.core.drain import Caution, Drain
 from autoscaler.core.listing import Listing
 from autoscaler.core.proposal import Context, Proposal
-from autoscaler.core.state import Phase, Removal, State, Victim
+from autoscaler.core.returning import deaf, returned
+from autoscaler.core.state import Phase, Removal, Returning, State, Victim
 from autoscaler.core.victims import Patience, chosen, in_phase, least_advanced, without
-from policies.model import NOBODY, Reason, Rollout, Workers
+from policies.model import NOBODY, Reason, Refused, Rollout, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +51,43 @@ class SafeRemoval:
         if context.observing:
             caution = Caution(self.pending_deadline_seconds, self.evidence_max_age_seconds)
             return caution.drain(proposal, context)
-        state, capacity = context.state, context.capacity
-        if capacity.workers is None:
+        if context.capacity.workers is None:
             return self._unlisted(proposal, context)
-        seen = self._seen(capacity.workers, context)
-        ours = state.protected & (seen.staying - seen.bare)
+        step = self._step(proposal, context.capacity.workers, context)
+        return step.rolling() if step.rolls else step.lower()
+
+    def given_up(self, proposal: Proposal, context: Context) -> Drain:
+        """The size is not ours to set: whoever stays takes tasks again."""
+        if context.capacity.workers is not None:
+            return self._step(proposal, context.capacity.workers, context).undone()
+        removal = self.patience.unseen(context.state.removal, context.at, undo=True)
+        wants = bool(removal.victims or removal.returning)
+        return Drain(proposal, context.state.protected, wants_workers=wants, removal=removal)
+
+    def unseen(self, state: State, wish: float, at: float) -> Removal:
+        """The removal while the fleet cannot be read: returning demand and deadlines count all the same."""
+        undo = state.current is not None and wish > state.current - 1
+        return self.patience.unseen(state.removal, at, undo=undo)
+
+    def _step(self, proposal: Proposal, workers: Workers, context: Context) -> _Step:
+        state = context.state
+        seen = Listing(workers, context, self.evidence_max_age_seconds, self.pending_deadline_seconds)
         removal = self.patience.advanced(state.removal, seen, context)
+        ours = state.protected & (seen.staying - seen.bare)
+        if isinstance(context.observation.last_write, Refused):
+            # Perhaps it was the end of these protections that was refused.
+            ours |= (in_phase(removal, Phase.READY) | in_phase(removal, Phase.LEAVING)) - seen.bare
         if not removal.adopted:
             ours |= seen.protected_within(self.protection_seconds)
             removal = removal._replace(adopted=True)
         step = _Step(self, proposal, context, seen, removal, ours)
-        return step.back_to_work() or (step.rolling() if step.rolls else step.lower())
-
-    def given_up(self, proposal: Proposal, context: Context) -> Drain:
-        """Nothing is written: who has not begun to leave takes tasks again, and who then stays too."""
-        state, workers, patience = context.state, context.capacity.workers, self.patience
-        leaving_seconds = patience.deadline_seconds
-        if workers is not None and len(self._seen(workers, context).staying) <= context.current:
-            leaving_seconds = patience.deaf_seconds
-        removal = _undone(patience.unseen(state.removal, context.at, leaving_seconds))
-        return Drain(proposal, state.protected, wants_workers=bool(removal.victims), removal=removal)
-
-    def unseen(self, state: State, wish: float, at: float) -> Removal:
-        """The removal while the fleet cannot be read: returning demand and deadlines count all the same."""
-        removal = self.patience.unseen(state.removal, at, self.patience.deadline_seconds)
-        return _undone(removal) if state.current is not None and wish > state.current - 1 else removal
-
-    def _seen(self, workers: Workers, context: Context) -> Listing:
-        return Listing(workers, context, self.evidence_max_age_seconds, self.pending_deadline_seconds)
+        return replace(step, removal=removal._replace(returning=step.returning(removal)))
 
     def _unlisted(self, proposal: Proposal, context: Context) -> Drain:
-        state, patience = context.state, self.patience
-        removal, ours = state.removal, state.protected
-        removal = patience.unseen(removal, context.at, patience.deadline_seconds)
-        if proposal.workers >= context.current:
-            removal = _undone(removal)
-            unfinished = removal.victims or removal.resumed or not removal.adopted
+        ours, undo = context.state.protected, proposal.workers >= context.current
+        removal = self.patience.unseen(context.state.removal, context.at, undo=undo)
+        if undo:
+            unfinished = removal.victims or removal.returning or not removal.adopted
             wants = bool(unfinished) or context.capacity.rollout is not Rollout.STEADY
             return Drain(proposal, ours, wants_workers=wants, removal=removal)
         held = proposal.to("drain", context.current, Reason.WORKERS_UNLISTED, "who is busy is read next")
@@ -93,7 +95,7 @@ class SafeRemoval:
 
 
 def _undone(removal: Removal) -> Removal:
-    return without(removal, removal.stopped - in_phase(removal, Phase.LEAVING))
+    return without(removal, removal.chosen - in_phase(removal, Phase.LEAVING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ class _Step:
     @property
     def deaf(self) -> frozenset[str]:
         """Those that do not take tasks whatever they are told."""
-        return self.settings.patience.deaf(self.removal, self.context.at)
+        patience = self.settings.patience
+        return deaf(self.removal.returning, self.context.at, 2 * patience.deaf_seconds)
 
     def _said(self, reason: Reason, note: str) -> Proposal:
         """The way in waits, the way out is free."""
@@ -140,42 +143,62 @@ class _Step:
         *,
         protected: frozenset[str] = NOBODY,
         released: frozenset[str] = NOBODY,
-        also_stopped: frozenset[str] = NOBODY,
+        hands_off: bool = False,
     ) -> Drain:
-        busy = bool(removal.victims or removal.resumed or also_stopped or self.wanted > 0 or self.rolls)
-        claimed = protected & self.seen.bare
-        return Drain(proposal, self.ours | claimed, protected, released, busy, removal, also_stopped)
+        """With everybody protected who needs it, whatever else is decided."""
+        seen = self.seen
+        returning = self.returning(removal)
+        protected |= frozenset(each.worker for each in returning if each.bare_since is not None)
+        leaving = in_phase(removal, Phase.LEAVING)
+        if leaving or (self.is_crowded and not self.rolls and not hands_off):
+            # Should one of them be kept from leaving, nobody else's protection may end before its own.
+            protected |= seen.running - leaving - in_phase(removal, Phase.READY) - seen.safe
+        removal = removal._replace(returning=returning)
+        busy = bool(removal.victims or returning or self.wanted > 0 or self.rolls)
+        released &= self.ours & self.context.state.protected
+        ours = (self.ours | (protected & seen.bare)) - released
+        return Drain(proposal, ours, protected - released, released, busy, removal)
 
-    def back_to_work(self) -> Drain | None:
-        """Workers without work by nobody's wish, before all else; None if there are none."""
-        seen, removal = self.seen, self.removal
-        strangers = seen.stopped - removal.stopped - removal.resumed - self.deaf
-        if not strangers:
-            return None
-        exposed = strangers - seen.safe
-        bold = NOBODY if self.is_crowded else self.settings.patience.bold(removal, self.context.at)
-        held = self._said(Reason.RESUMING, f"{len(strangers)} workers with stopped intake go back to work")
-        return self._drain(held, _undone(removal), protected=exposed, also_stopped=exposed - bold)
+    def returning(self, removal: Removal) -> tuple[Returning, ...]:
+        """Whoever has no intake and is no victim."""
+        state, patience = self.context.state, self.settings.patience
+        return returned(
+            self.removal.returning,
+            self.seen,
+            state.removal.chosen,
+            removal.chosen,
+            self.context.at,
+            patience.deaf_seconds,
+            crowded=self.is_crowded,
+        )
+
+    def undone(self) -> Drain:
+        """Nobody is prepared any more; the size stays."""
+        return self._drain(self.proposal, _undone(self.removal), hands_off=True)
 
     def lower(self) -> Drain:
         """The way in of a steady service."""
         removal, seen = self.removal, self.seen
         leaving = in_phase(removal, Phase.LEAVING)
+        if endangered := self._endangered(removal):
+            note = f"the protections of {len(endangered)} workers end soon, and more are listed than desired"
+            held = self.proposal.to("drain", len(seen.staying), Reason.WORKERS_HELD, note)
+            return self._drain(held, _undone(removal))
         overdue = seen.overdue - leaving
         missing = max(0, self.wanted - len(overdue))
+        # Whom somebody else protects shall stay.
+        removal = without(removal, removal.chosen - leaving - seen.bare - self.ours)
         removal = without(removal, least_advanced(removal, len(removal.victims) - len(leaving) - missing))
-        # Should one of them be kept from leaving, nobody else's protection may end before its own.
-        exposed = seen.running - leaving - seen.safe if leaving else NOBODY
-        covered = leaving & self.ours
+        finished = leaving & seen.stopped & (seen.running if self.settings.patience.kills else seen.empty)
         if self.wanted <= 0:
-            return self._drain(self.proposal, removal, protected=exposed, released=covered)
+            return self._drain(self.proposal, removal, released=finished)
         if leaving:
             held = self._said(Reason.LEAVING, f"{len(leaving)} workers are leaving")
-            return self._drain(held, removal, protected=exposed, released=covered)
+            return self._drain(held, removal, released=finished)
         if self.context.at < removal.frozen_until:
             note = "another worker was stopped than those that were prepared"
             return self._drain(self._said(Reason.FROZEN, note), _undone(removal))
-        if (doubt := self._doubt()) is not None:
+        if (doubt := self._doubt(removal)) is not None:
             return self._drain(self._said(*doubt), removal)
         removal = chosen(
             removal,
@@ -189,6 +212,16 @@ class _Step:
         )
         return self._leave(removal, overdue)
 
+    def _endangered(self, removal: Removal) -> frozenset[str]:
+        """Workers that will be stopped though we protect them, because ECS refuses to renew that.
+
+        It does so while fewer workers are desired than are protected.
+        """
+        if not self.is_crowded or self.proposal.workers >= len(self.seen.staying):
+            return NOBODY
+        kept = self.seen.running - in_phase(removal, Phase.LEAVING) - in_phase(removal, Phase.READY)
+        return (kept & self.ours) - self.seen.lasting
+
     def _leave(self, removal: Removal, overdue: frozenset[str]) -> Drain:
         """The last steps of those that are ready."""
         seen, ready = self.seen, in_phase(removal, Phase.READY)
@@ -196,7 +229,7 @@ class _Step:
             soon = in_phase(removal, Phase.IDLE)
             note = f"{len(removal.victims)} of {self.wanted} chosen, {len(soon)} seen empty once"
             # Protecting while the second look is awaited costs nothing and saves a step.
-            exposed = seen.running - soon - seen.safe if soon or self.is_crowded else NOBODY
+            exposed = seen.running - soon - seen.safe if soon else NOBODY
             return self._drain(self._said(Reason.DRAINING, note), removal, protected=exposed)
         if pending := seen.staying - seen.running - seen.overdue:
             held = self._said(Reason.WORKERS_PENDING, f"{len(pending)} workers are on their way")
@@ -235,11 +268,14 @@ class _Step:
         return removal._replace(victims=victims)
 
     def rolling(self) -> Drain:
-        """Workers of the old deployment run dry; the new one replaces them, the desired count unchanged."""
+        """Workers of the old deployment run dry; the new one replaces them, the desired count unchanged.
+
+        Whoever holds work is protected, of whichever deployment: another one may follow at any moment.
+        """
         removal, seen, at = self.removal, self.seen, self.context.at
         old, patience = seen.outdated, self.settings.patience
         leaving = in_phase(removal, Phase.LEAVING)
-        removal = without(removal, removal.stopped - leaving - old)
+        removal = without(removal, removal.chosen - leaving - old)
         removal = chosen(removal, seen, old, self._room(removal), at, deaf=self.deaf, only_empty=False)
         ready = in_phase(removal, Phase.READY)
         overdue = {
@@ -247,19 +283,22 @@ class _Step:
             for each in removal.victims
             if patience.kills and at - each.chosen_at >= patience.deadline_seconds
         }
-        exposed = old - ready - leaving - seen.safe - overdue - (seen.empty & seen.bare)
-        return self._drain(self.proposal, removal, protected=exposed, released=ready & self.ours - seen.bare)
+        exposed = seen.running - ready - leaving - seen.safe - overdue - (seen.empty & seen.bare)
+        return self._drain(self.proposal, removal, protected=exposed, released=ready - seen.bare)
 
     def _room(self, removal: Removal) -> int:
         """How many more workers may stop taking tasks: three quarters of the desired ones must go on."""
         share, running = self.settings.stopped_share, len(self.seen.running)
-        idle_hands = len((self.seen.stopped | removal.stopped) - self.deaf)
+        idle_hands = len((self.seen.stopped | removal.chosen) - self.deaf)
         return max(1, running - ceil((1 - share) * self.context.current)) - idle_hands
 
-    def _doubt(self) -> tuple[Reason, str] | None:
+    def _doubt(self, removal: Removal) -> tuple[Reason, str] | None:
         seen, evidence = self.seen, self.context.observation.evidence
-        if self.removal.resumed:
-            return Reason.RESUMING, f"{len(self.removal.resumed)} workers go back to work first"
+        back = frozenset(each.worker for each in self.returning(removal)) - self.deaf
+        if back:
+            return Reason.RESUMING, f"{len(back)} workers without intake go back to work first"
+        if self.context.at < removal.unsure_until:
+            return Reason.WRITE_UNCONFIRMED, "protections were set or ended without an answer"
         if evidence.unplaced_hosts:
             return Reason.BUSY_UNPLACED, f"busy, but no worker of ours: {evidence.unplaced_hosts[0]}"
         if not seen.busy_known:

@@ -92,6 +92,18 @@ class Spared:
     until: float
 
 
+class Returning(NamedTuple):
+    """A worker without intake that shall take tasks again."""
+
+    worker: str
+    since: float
+    """It is known to be without, by no wish of ours."""
+    bare_since: float | None
+    """It waits for a protection; None: it had one when it was seen last."""
+    waits: bool = True
+    """Whether its intake stays stopped for now."""
+
+
 class Ownership(NamedTuple):
     """Which desired counts are ours, and when somebody else set one."""
 
@@ -114,21 +126,28 @@ class Removal(NamedTuple):
     spared: tuple[Spared, ...] = ()
     idle_since: tuple[tuple[str, float], ...] = ()
     """Workers that were empty at the last listing, and since when they have been seen so."""
-    resumed: frozenset[str] = NOBODY
-    """Workers whose removal was given up before any write: they take tasks again as soon as they are told."""
-    deaf_since: tuple[tuple[str, float], ...] = ()
-    """Workers without intake by no wish of ours, and since when they have been seen so."""
+    returning: tuple[Returning, ...] = ()
+    """Workers without intake that shall take tasks again."""
     lowered_to: int | None = None
     """The desired count without those that are leaving."""
     frozen_until: float = NEVER
     """No removal until then: another worker than ours was stopped."""
     adopted: bool = False
     """Whether the protections that an earlier daemon left were looked for."""
+    unsure_until: float = NEVER
+    """A protection that was set or ended without an answer may still change until then."""
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """All that are being removed."""
+        return frozenset(victim.worker for victim in self.victims) if self.victims else NOBODY
 
     @property
     def stopped(self) -> frozenset[str]:
-        """All whose intake shall be stopped."""
-        return frozenset(victim.worker for victim in self.victims) if self.victims else NOBODY
+        """All whose intake shall be stopped: they leave, or wait for a protection before they take tasks."""
+        if not self.returning:
+            return self.chosen
+        return self.chosen | {each.worker for each in self.returning if each.waits}
 
 
 NOTHING = Removal()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
 from autoscaler.core.listing import Listing
 from autoscaler.core.proposal import Context
+from autoscaler.core.returning import unseen
 from autoscaler.core.state import Phase, Removal, Spared, Victim
-from policies.model import NOBODY, Refused
+from policies.model import NOBODY, Refused, Unknown
 
 HOUR = 3600.0
 
@@ -29,7 +29,7 @@ class Patience:
     freeze_seconds: float = HOUR
     """No removal for so long after another worker was stopped than those we had prepared."""
     deaf_seconds: float = 300.0
-    """So long a worker without intake is protected before it works again; then it works again unprotected.
+    """So long a worker without intake waits for a protection before it works again; then it does so without.
     Who has not done so after twice as long is not waited for."""
 
     def advanced(self, removal: Removal, seen: Listing, context: Context) -> Removal:
@@ -41,6 +41,8 @@ class Patience:
         for victim in removal.victims:
             if victim.worker not in seen.staying:
                 continue
+            if victim.phase is Phase.LEAVING and victim.worker in seen.consuming:
+                continue  # somebody else has given it work
             if victim.phase is Phase.LEAVING:
                 stays = self._leaving(victim, removal, seen, context)
                 if stays is None and removal.lowered_to is not None and context.current <= removal.lowered_to:
@@ -54,53 +56,36 @@ class Patience:
                 spared = (*spared, Spared(victim.worker, at + self.deadline_seconds))
             else:
                 victims.append(self._emptied(victim, seen, at, expendable=overdue and self.kills))
-        kept = {victim.worker for victim in victims}
-        gave_up = {each.worker for each in spared} - {each.worker for each in removal.spared}
-        idle_before, deaf_before = dict(removal.idle_since), dict(removal.deaf_since)
-        silent = deaf_before.keys() & (seen.staying - seen.consuming)
-        deaf_since = {worker: deaf_before.get(worker, at) for worker in (seen.stopped | silent) - kept}
-        waited_for = seen.staying - seen.consuming - kept - self._deaf(deaf_since, at, 2)
+        idle_before, write = dict(removal.idle_since), context.observation.last_write
+        unsure = isinstance(write, Unknown) and write.desired is None
         return removal._replace(
             victims=tuple(victims),
             spared=spared,
             idle_since=tuple((worker, idle_before.get(worker, at)) for worker in sorted(seen.empty)),
-            resumed=(removal.resumed | gave_up) & waited_for,
-            deaf_since=tuple(sorted(deaf_since.items())),
             lowered_to=removal.lowered_to if any(each.phase is Phase.LEAVING for each in victims) else None,
             frozen_until=frozen_until,
+            unsure_until=at + self.settle_seconds if unsure else removal.unsure_until,
         )
 
-    def unseen(self, removal: Removal, at: float, leaving_seconds: float) -> Removal:
-        """The removal while nobody looks for it: whoever has had its time takes tasks again.
+    def unseen(self, removal: Removal, at: float, *, undo: bool) -> Removal:
+        """The removal while nobody looks: whoever has had its time is no victim any more.
 
-        `leaving_seconds`: the time of those that are leaving.
+        With `undo` nobody is who has not begun to leave.  They take tasks again after `deaf_seconds`.
         """
-        if not removal.victims:
+        if not removal.victims and not removal.returning:
             return removal
         removal = self._by_now(removal, at)
-        gave_up = {
+        gave_up = frozenset(
             victim.worker
             for victim in removal.victims
             if (
-                at - victim.since >= leaving_seconds
+                at - victim.since >= self.deadline_seconds
                 if victim.phase is Phase.LEAVING
-                else self._overdue(victim, at) and not self.kills
+                else undo or (self._overdue(victim, at) and not self.kills)
             )
-        }
-        return without(removal, frozenset(gave_up))
-
-    def bold(self, removal: Removal, at: float) -> frozenset[str]:
-        """Workers without intake that waited so long for a protection that they work without it."""
-        return self._deaf(dict(removal.deaf_since), at, 1)
-
-    def deaf(self, removal: Removal, at: float) -> frozenset[str]:
-        """Workers that were told to take tasks again, and do not."""
-        return self._deaf(dict(removal.deaf_since), at, 2)
-
-    def _deaf(self, since: Mapping[str, float], at: float, times: int) -> frozenset[str]:
-        return frozenset(
-            worker for worker, seen_at in since.items() if at - seen_at >= times * self.deaf_seconds
         )
+        returning = unseen(removal.returning, gave_up, at, self.deaf_seconds)
+        return without(removal, gave_up)._replace(returning=returning)
 
     def _overdue(self, victim: Victim, at: float) -> bool:
         return at - victim.chosen_at >= self.deadline_seconds
@@ -115,8 +100,8 @@ class Patience:
             spared=tuple(
                 Spared(each.worker, min(each.until, at + self.deadline_seconds)) for each in removal.spared
             ),
-            deaf_since=tuple((worker, min(since, at)) for worker, since in removal.deaf_since),
             frozen_until=min(removal.frozen_until, at + self.freeze_seconds),
+            unsure_until=min(removal.unsure_until, at + self.settle_seconds),
         )
 
     def _leaving(self, victim: Victim, removal: Removal, seen: Listing, context: Context) -> Victim | None:
@@ -151,11 +136,10 @@ class Patience:
 
 
 def without(removal: Removal, given_up: frozenset[str]) -> Removal:
-    """The removal without these, which shall take tasks again."""
+    """The removal without these."""
     if not given_up:
         return removal
-    victims = tuple(victim for victim in removal.victims if victim.worker not in given_up)
-    return removal._replace(victims=victims, resumed=removal.resumed | given_up)
+    return removal._replace(victims=tuple(each for each in removal.victims if each.worker not in given_up))
 
 
 def least_advanced(removal: Removal, count: int) -> frozenset[str]:
@@ -183,7 +167,7 @@ def chosen(
     back to an empty worker: that one is gone in a minute, where a long task may take an hour.
     """
     spared = frozenset(each.worker for each in removal.spared)
-    candidates = (among & (seen.consuming | deaf)) - removal.stopped - spared
+    candidates = (among & (seen.consuming | deaf)) - removal.chosen - spared
     empty = candidates & seen.empty
     if len(empty) > count and (holding := _holding(removal, seen) - deaf):
         work_left = seen.work_left()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from autoscaler.core.alarms import Watch
@@ -13,14 +13,14 @@ from autoscaler.core.guards import Bounds, GuardChain
 from autoscaler.core.removal import SafeRemoval
 from autoscaler.core.state import State
 from autoscaler.core.victims import Patience
-from policies.model import Decision, LastWrite, Observation
+from policies.model import Decision, LastWrite, Observation, Refused
 from policies.mwaa import Mwaa, ScaleIn
 from tests.core.removal_world import BusyWorkerStoppedError, Worker, World
 
 TICK_SECONDS = 10.0
 AGE_LIMIT = 60.0
 """No rule of the search's controller asks whether something is older."""
-PATIENCE = Patience(deadline_seconds=40.0, settle_seconds=30.0, freeze_seconds=40.0, deaf_seconds=1e9)
+PATIENCE = Patience(deadline_seconds=60.0, settle_seconds=30.0, freeze_seconds=40.0, deaf_seconds=30.0)
 
 
 def controller_for(most: int, way_in: SafeRemoval | None = None) -> Controller:
@@ -86,15 +86,19 @@ def _known(daemon: Daemon, at: float) -> tuple[dict[str, tuple[object, ...]], tu
         by_worker[victim.worker] = ("victim", victim.phase.value, *ages)
     for each in removal.spared:
         by_worker[each.worker] = (*by_worker.get(each.worker, ()), "spared", age(each.until))
-    for name, workers in (("resumed", removal.resumed), ("ours", state.protected)):
-        for worker in workers:
-            by_worker[worker] = (*by_worker.get(worker, ()), name)
+    for returning in removal.returning:
+        bare = None if returning.bare_since is None else age(returning.bare_since, PATIENCE.deaf_seconds)
+        ages = age(returning.since, 2 * PATIENCE.deaf_seconds), bare
+        by_worker[returning.worker] = (*by_worker.get(returning.worker, ()), "returning", *ages)
+    for worker in state.protected:
+        by_worker[worker] = (*by_worker.get(worker, ()), "ours")
     of_all = (
         daemon.wants_workers,
         daemon.last_write,
         removal.lowered_to,
         removal.adopted,
         age(removal.frozen_until),
+        age(removal.unsure_until),
         ownership.expected,
         age(ownership.wrote_at),
         ownership.unconfirmed,
@@ -142,6 +146,8 @@ def acted(
 ) -> Iterator[tuple[World, LastWrite, bool]]:
     """The parts of an act in their order; before the size is written something else may happen."""
     for told in world.intake(decision) if listed else [world]:
+        if faults and decision.protected:
+            yield told, Refused(decision.desired, "not protected"), True
         covered = told.covered(decision)
         if decision.desired is None:
             yield covered, None, False
@@ -225,8 +231,7 @@ def calmed(node: Node, controller: Controller, ticks: int) -> Node:
     for tick in range(ticks):
         at += TICK_SECONDS
         rows = tuple(
-            replace(
-                each,
+            each._replace(
                 busy=False,
                 flying=False,
                 runs=each.runs or not each.young,
@@ -234,13 +239,13 @@ def calmed(node: Node, controller: Controller, ticks: int) -> Node:
             )
             for each in world.workers
         )
-        world = replace(world, workers=rows, queued=0)
+        world = world._replace(workers=rows, queued=0)
         observation = world.observed(at, daemon.last_write, listed=daemon.wants_workers)
         state, decision = controller.step(daemon.state, observation)
         acts = acted(world, decision, at, listed=daemon.wants_workers, faults=False, most=0)
         world, outcome, _ = next(acts)
         daemon = Daemon(state, decision.wants_workers, outcome)
-        world = next(world.later(at))
+        world = next(next(world.later(at)).settled(at))
     return Node(world, (daemon,), at, 0)
 
 

@@ -12,8 +12,8 @@ that are not protected: if it could have taken one that holds work, safety is br
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,7 @@ class BusyWorkerStoppedError(AssertionError):
     """The service may stop a worker that holds work, because we lowered its size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """One worker of the service."""
 
     name: str
@@ -59,8 +58,7 @@ class Worker:
     ordered_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """The service and its queue at one instant."""
 
     workers: tuple[Worker, ...]
@@ -69,13 +67,13 @@ class World:
     late: tuple[int, int] | None = None
     """A lower size that was written without an answer, and the ticks within which it may still arrive."""
     slow: bool = False
-    """The size was written and the service has not acted on it."""
+    """The service has not acted yet on its size, or on a protection that ended."""
     born: int = 0
 
-    def changed(self, worker: Worker, **values: object) -> World:
+    def changed(self, worker: Worker, **values: Any) -> World:
         """With one worker changed."""
-        after = replace(worker, **values)  # type: ignore[arg-type]
-        return replace(self, workers=tuple(after if each is worker else each for each in self.workers))
+        after = worker._replace(**values)
+        return self._replace(workers=tuple(after if each is worker else each for each in self.workers))
 
     def worked(self) -> Iterator[World]:
         """Queued tasks go to whoever takes them, whichever that is."""
@@ -83,32 +81,32 @@ class World:
         if not self.queued or not takers:
             yield self
             return
-        for worker in {replace(each, name=""): each for each in takers}.values():
-            yield from replace(self.changed(worker, busy=True), queued=self.queued - 1).worked()
+        for worker in {each._replace(name=""): each for each in takers}.values():
+            yield from self.changed(worker, busy=True)._replace(queued=self.queued - 1).worked()
 
     def settled(self, at: float) -> Iterator[World]:
         """The service makes its size so: launches, or stops whoever it likes among the unprotected."""
         surplus = len(self.workers) - self.desired
-        calm = replace(self, slow=False)
+        calm = self._replace(slow=False)
         if surplus <= 0:
             new = tuple(
                 Worker(f"w{self.born + number}", runs=False, young=LAUNCH_TICKS, ordered_at=at)
                 for number in range(-surplus)
             )
-            yield replace(calm, workers=self.workers + new, born=self.born + len(new))
+            yield calm._replace(workers=self.workers + new, born=self.born + len(new))
             return
         free = [worker for worker in self.workers if not worker.protected]
         if any(worker.busy for worker in free):
             raise BusyWorkerStoppedError(f"{surplus} to stop among {free}")
         for stopped in combinations(free, min(surplus, len(free))):
-            yield replace(calm, workers=tuple(each for each in self.workers if each not in stopped))
+            yield calm._replace(workers=tuple(each for each in self.workers if each not in stopped))
 
     def moves(self, at: float, *, faults: bool, most: int) -> Iterator[tuple[World, bool]]:
         """All that may happen now, nothing included, and whether it is a fault."""
         yield self, False
         if self.queued + sum(each.busy for each in self.workers) < most:
-            yield from ((world, False) for world in replace(self, queued=self.queued + 1).worked())
-        for worker in {replace(each, name="", ordered_at=0.0): each for each in self.workers}.values():
+            yield from ((world, False) for world in self._replace(queued=self.queued + 1).worked())
+        for worker in {each._replace(name="", ordered_at=0.0): each for each in self.workers}.values():
             if worker.busy:
                 yield from ((world, False) for world in self.changed(worker, busy=False).worked())
             if not worker.runs and not worker.young:
@@ -116,12 +114,12 @@ class World:
             if worker.flying and not worker.busy:
                 yield self.changed(worker, busy=True, flying=False), False
             if faults and worker.runs:
-                gone = replace(self, workers=tuple(each for each in self.workers if each is not worker))
-                lost = replace(gone, queued=self.queued + worker.busy)
+                gone = self._replace(workers=tuple(each for each in self.workers if each is not worker))
+                lost = gone._replace(queued=self.queued + worker.busy)
                 yield from ((world, True) for world in lost.settled(at))
         if self.late is not None:
             desired = self.late[0]
-            yield from ((world, False) for world in replace(self, desired=desired, late=None).settled(at))
+            yield from ((world, False) for world in self._replace(desired=desired, late=None).settled(at))
         if self.slow:
             yield from ((world, False) for world in self.settled(at))
 
@@ -153,44 +151,46 @@ class World:
         for worker in self.workers:
             consuming = worker.name not in decision.intake_stopped
             if worker.runs and consuming != worker.consuming:
-                rows.append(replace(worker, consuming=consuming, flying=not consuming))
+                rows.append(worker._replace(consuming=consuming, flying=not consuming))
             else:
                 rows.append(worker)
-        yield from replace(self, workers=tuple(rows)).worked()
+        yield from self._replace(workers=tuple(rows)).worked()
 
     def covered(self, decision: Decision) -> World:
-        """Protections set and ended as decided, unless fewer workers are desired than are protected."""
+        """With protections set and ended as decided, unless fewer workers are desired than are protected."""
+        if not decision.protected and not decision.released:
+            return self
         names = {each.name for each in self.workers if each.protected} | decision.protected
         granted = decision.protected if len(names) <= self.desired else frozenset()
         rows = tuple(
-            replace(
-                each,
-                protected=(each.protected or each.name in granted) and each.name not in decision.released,
+            each._replace(
+                protected=(each.protected or each.name in granted) and each.name not in decision.released
             )
             for each in self.workers
         )
-        return replace(self, workers=rows)
+        exposed = len(rows) > self.desired and not all(each.protected for each in rows)
+        return self._replace(workers=rows, slow=self.slow or exposed)
 
     def resized(self, desired: int, at: float, *, faults: bool) -> Iterator[tuple[World, LastWrite, bool]]:
         """How a write of the size may end, and whether that is a fault."""
-        done = replace(self, desired=desired, late=None)
+        done = self._replace(desired=desired, late=None)
         yield from ((after, Applied(desired), False) for after in done.settled(at))
         if desired < self.desired:
-            yield replace(done, slow=True), Applied(desired), False
+            yield done._replace(slow=True), Applied(desired), False
         if faults:
             yield self, Refused(desired, "throttled"), True
             yield from ((after, Unknown(desired, "unheard"), True) for after in done.settled(at))
             lower = desired < self.desired
-            yield replace(self, late=(desired, LATE_TICKS)) if lower else self, Unknown(desired, "late"), True
+            yield self._replace(late=(desired, LATE_TICKS)) if lower else self, Unknown(desired, "late"), True
 
     def later(self, at: float) -> Iterator[World]:
         """A tick has passed: what was on its way has arrived, or never will."""
         late = None if self.late is None or self.late[1] <= 1 else (self.late[0], self.late[1] - 1)
-        rows = tuple(replace(each, young=max(0, each.young - 1)) for each in self.workers)
-        after = replace(self, late=late, workers=rows)
+        rows = tuple(each._replace(young=each.young - 1) if each.young else each for each in self.workers)
+        after = self._replace(late=late, workers=rows)
         yield from (after.settled(at) if self.slow else [after])
 
     def landed(self) -> World:
         """A task on its way to a worker arrives within a tick after its intake stopped."""
-        rows = tuple(replace(each, flying=False) for each in self.workers)
-        return replace(self, workers=rows)
+        rows = tuple(each._replace(flying=False) if each.flying else each for each in self.workers)
+        return self._replace(workers=rows)

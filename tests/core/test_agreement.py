@@ -54,6 +54,7 @@ def test_a_worker_consumes_as_long_as_it_consumes_any_queue():
     joined, _ = agreed(capacity, Evidence(50.0), Intakes(words, 40.0))
     assert joined.workers.consuming[:2].tolist() == [1, 0]
     assert np.isnan(joined.workers.consuming[2])
+    assert joined.draining == 1
 
 
 @pytest.mark.parametrize(("database_at", "workers_at"), [(50.0, 40.0), (40.0, 50.0)])

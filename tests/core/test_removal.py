@@ -79,18 +79,30 @@ def test_an_idle_worker_leaves_in_three_looks_and_the_next_one_follows():
 
 
 def test_demand_that_returns_undoes_all_of_it():
-    """Before the write the worker takes tasks again at once."""
+    """Protected and seen so, the worker takes tasks again: another daemon may be lowering the size."""
     clock = ready(three())
-    clock.sees(25, workers=seen([5, 0, 0], stopped="b", protected="ac")).expects(None, Reason.DEMAND)
-    assert clock.decision.wants_workers
-    clock.after(10).sees(5).expects(None, Reason.WORKERS_UNLISTED)
-    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b")).expects(None, Reason.RESUMING)
-    clock.after(10).sees(5, workers=seen([5, 0, 0])).expects(None, Reason.DRAINING, stopped="b")
+    clock.sees(25, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.expects(None, Reason.DEMAND, stopped="b", protected="b")
+    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.expects(None, Reason.RESUMING, stopped="b", protected="b")
+    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="abc"))
+    clock.expects(None, Reason.RESUMING)
+    clock.after(10).sees(5, workers=seen([5, 0, 0], protected="abc"))
+    clock.expects(None, Reason.DRAINING, stopped="b")
+
+
+def test_demand_that_returns_finds_a_protected_worker_ready_to_work():
+    clock = ready(three())
+    clock.sees(25, workers=seen([5, 0, 0], stopped="b", protected="abc")).expects(None, Reason.DEMAND)
 
 
 def test_demand_that_returns_unlisted_undoes_it_too():
+    """The workers are listed next, and nobody is the next victim meanwhile."""
     clock = ready(three())
-    clock.sees(25).expects(None, Reason.DEMAND)
+    clock.sees(25).expects(None, Reason.DEMAND, stopped="b")
+    assert clock.decision.wants_workers
+    clock.after(10).sees(25, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.expects(None, Reason.DEMAND, stopped="b", protected="b")
 
 
 def test_demand_that_returns_a_little_undoes_the_least_advanced():
@@ -99,7 +111,11 @@ def test_demand_that_returns_a_little_undoes_the_least_advanced():
     clock.sees(55).after(10).sees(55, workers=seen([9, 9, 9, 9, 9, 9, 1, 0]))
     clock.expects(None, Reason.DRAINING, stopped="gh")
     clock.after(10).sees(65, workers=seen([9] * 6 + [1, 0], stopped="gh"))
-    clock.expects(None, Reason.DRAINING, stopped="h", protected="abcdefg")
+    clock.expects(None, Reason.RESUMING, stopped="gh", protected="g")
+    clock.after(10).sees(65, workers=seen([9] * 6 + [1, 0], stopped="gh", protected="g"))
+    clock.expects(None, Reason.RESUMING, stopped="h")
+    clock.after(10).sees(65, workers=seen([9] * 6 + [1, 0], stopped="h", protected="g"))
+    clock.expects(None, Reason.PROTECTING, stopped="h", protected="abcdef")
 
 
 def test_a_worker_that_gets_a_task_after_all_must_be_seen_empty_twice_again():
@@ -198,7 +214,9 @@ def test_after_a_write_without_answer_the_worker_works_again_only_once_it_is_pro
     clock.after(10).sees(25, workers=workers).expects(None, stopped="b")
     clock.after(60).sees(25, workers=workers).expects(None, stopped="b", protected="b")
     clock.after(10).sees(25, workers=seen([5, 0, 0], stopped="b", protected="abc")).expects(None)
-    assert clock.decision.wants_workers is False
+    assert clock.decision.wants_workers
+    clock.after(10).sees(25, workers=seen([5, 0, 0], protected="abc")).expects(None)
+    assert not clock.decision.wants_workers
 
 
 def test_a_size_that_was_raised_again_brings_the_worker_back():
@@ -206,7 +224,9 @@ def test_a_size_that_was_raised_again_brings_the_worker_back():
     clock = lowered(three())
     workers = seen([5, 0, 0], stopped="b", protected="ac")
     clock.sees(5, workers=workers).expects(None, Reason.LEAVING, stopped="b")
-    clock.after(70).sees(25, desired=3, workers=workers).expects(None, Reason.FOREIGN_WRITE, stopped="b")
+    clock.after(70).sees(25, desired=3, workers=workers).expects(
+        None, Reason.FOREIGN_WRITE, stopped="b", protected="b"
+    )
     clock.after(10).sees(25, workers=workers).expects(None, stopped="b", protected="b")
 
 
@@ -215,7 +235,7 @@ def test_another_worker_than_ours_was_stopped():
     clock = lowered(three())
     wrong = seen([5, 0, 0], stopped="b", protected="a", without="c")
     clock.sees(5, workers=wrong).expects(None, Reason.LEAVING, stopped="b")
-    clock.after(70).sees(5, workers=wrong).expects(None, Reason.RESUMING, stopped="b", protected="b")
+    clock.after(70).sees(5, workers=wrong).expects(None, Reason.FROZEN, stopped="b", protected="b")
     back = seen([5, 0, 0], protected="ab", without="c")
     clock.after(10).sees(5, workers=back).expects(None, Reason.FROZEN)
     assert "wrong_worker_stopped" in clock.alarms()
@@ -272,10 +292,14 @@ def test_a_worker_that_does_not_run_dry_in_time_takes_tasks_again():
     clock.sees(6, workers=seen([3, 1, 2])).expects(None, Reason.DRAINING, stopped="b")
     clock.after(minutes=14).sees(6, workers=seen([3, 1, 2], stopped="b"))
     clock.expects(None, Reason.DRAINING, stopped="b")
-    clock.after(minutes=2).sees(6, workers=seen([3, 1, 2], stopped="b")).expects(None, Reason.RESUMING)
+    clock.after(minutes=2).sees(6, workers=seen([3, 1, 2], stopped="b"))
+    clock.expects(None, Reason.RESUMING, stopped="b", protected="b")
+    clock.after(10).sees(6, workers=seen([3, 1, 2], stopped="b", protected="b", protected_until=NOON + 9000))
+    clock.expects(None, Reason.RESUMING)
     clock.after(10).sees(6, workers=seen([3, 1, 2])).expects(None, Reason.DRAINING, stopped="c")
     assert clock.alarms()["drain_overdue"].startswith("1 worker")
-    clock.after(minutes=16).sees(6, workers=seen([3, 1, 2], stopped="c")).expects(None, Reason.RESUMING)
+    clock.after(minutes=16).sees(6, workers=seen([3, 1, 2], stopped="c"))
+    clock.expects(None, Reason.RESUMING, stopped="c", protected="c")
     clock.after(10).sees(6, workers=seen([3, 1, 2])).expects(None, Reason.DRAINING, stopped="b")
 
 
@@ -296,9 +320,14 @@ def test_a_size_that_is_not_ours_to_set_ends_a_removal():
     """Only those that are leaving already stay without intake."""
     clock = ready(three())
     contested = {"contested_by": "Application Auto Scaling"}
-    clock.sees(5, workers=seen([5, 0, 0], stopped="b"), capacity=contested).expects(None, Reason.CONTESTED)
-    clock = lowered(three())
     clock.sees(5, workers=seen([5, 0, 0], stopped="b"), capacity=contested)
+    clock.expects(None, Reason.CONTESTED, stopped="b", protected="b")
+    clock.after(10).sees(5, capacity=contested).expects(None, Reason.CONTESTED, stopped="b")
+    assert clock.decision.wants_workers
+    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="b"), capacity=contested)
+    clock.expects(None, Reason.CONTESTED)
+    clock = lowered(three())
+    clock.sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac"), capacity=contested)
     clock.expects(None, Reason.CONTESTED, stopped="b")
 
 
@@ -341,4 +370,6 @@ def test_a_rollout_is_not_held_up_for_ever():
 def test_a_removal_under_way_is_undone_for_the_workers_of_the_new_deployment():
     clock = ready(three())
     clock.sees(5, capacity=ROLLING, workers=rolling([5, 0, 0], "a", stopped="b", protected="ac"))
+    clock.expects(None, Reason.DEPLOYING, stopped="b", protected="b")
+    clock.after(10).sees(5, capacity=ROLLING, workers=rolling([5, 0, 0], "a", stopped="b", protected="abc"))
     clock.expects(None, Reason.DEPLOYING)

@@ -22,31 +22,43 @@ def test_whoever_stays_is_not_left_without_work_while_others_set_the_size():
     workers = seen([5, 0, 0], stopped="b", protected="ac")
     clock.sees(5, desired=3, workers=workers, capacity=contested).expects(None, Reason.CONTESTED, stopped="b")
     assert clock.decision.wants_workers
-    clock.after(minutes=6).sees(5, workers=workers, capacity=contested).expects(None, Reason.CONTESTED)
-    clock.after(10).sees(5, capacity=contested).expects(None, Reason.CONTESTED)
+    clock.after(minutes=2).sees(5, workers=workers, capacity=contested)
+    clock.expects(None, Reason.CONTESTED, stopped="b", protected="b")
+    back = seen([5, 0, 0], stopped="b", protected="abc")
+    clock.after(10).sees(5, workers=back, capacity=contested).expects(None, Reason.CONTESTED)
 
 
 def test_a_fleet_that_stays_unseen_keeps_nobody_from_work_for_ever():
     """Neither whoever was to leave, past its deadline, nor whoever was leaving."""
-    clock = ready(three())
-    clock.after(minutes=50).sees(5, fleet_unknown="no answer").expects(None, stopped="b")
-    clock.after(minutes=11).sees(5, fleet_unknown="no answer").expects(None)
-    clock = lowered(three())
-    clock.after(minutes=50).sees(5, fleet_unknown="no answer").expects(None, stopped="b")
-    clock.after(minutes=11).sees(5, fleet_unknown="no answer").expects(None)
+    for clock in (ready(three()), lowered(three())):
+        clock.after(minutes=50).sees(5, fleet_unknown="no answer").expects(None, stopped="b")
+        clock.after(minutes=11).sees(5, fleet_unknown="no answer").expects(None, stopped="b")
+        clock.after(minutes=4).sees(5, fleet_unknown="no answer").expects(None, stopped="b")
+        clock.after(minutes=1).sees(5, fleet_unknown="no answer").expects(None)
 
 
 def test_demand_that_returns_is_heard_though_the_fleet_is_not_seen():
+    """For five minutes it may be seen again, and the worker protected."""
     clock = ready(three())
-    clock.sees(25, fleet_unknown="no answer").expects(None, Reason.CAPACITY_UNKNOWN)
+    clock.sees(25, fleet_unknown="no answer").expects(None, Reason.CAPACITY_UNKNOWN, stopped="b")
+    clock.after(minutes=5).sees(5, fleet_unknown="no answer").expects(None, Reason.CAPACITY_UNKNOWN)
 
 
-def test_workers_that_stay_unlisted_go_back_to_work_at_their_deadline():
+def test_whoever_was_told_to_work_again_is_not_stopped_because_nobody_looks():
+    """It was seen protected, and what was told may take a while."""
+    clock = ready(three())
+    clock.sees(25, workers=seen([5, 0, 0], stopped="b", protected="abc")).expects(None, Reason.DEMAND)
+    clock.after(10).sees(25, fleet_unknown="no answer").expects(None, Reason.CAPACITY_UNKNOWN)
+    clock.after(10).sees(25).expects(None, Reason.DEMAND)
+
+
+def test_workers_that_stay_unlisted_go_back_to_work_after_their_deadline():
     clock = ready(three())
     clock.after(minutes=50).sees(5).expects(None, Reason.WORKERS_UNLISTED, stopped="b")
-    clock.after(minutes=11).sees(5).expects(None, Reason.WORKERS_UNLISTED)
+    clock.after(minutes=11).sees(5).expects(None, Reason.WORKERS_UNLISTED, stopped="b")
+    clock.after(minutes=5).sees(5).expects(None, Reason.WORKERS_UNLISTED)
     clock = ready(three(SafeRemoval(Patience(kills=True))))
-    clock.after(minutes=61).sees(5).expects(None, Reason.WORKERS_UNLISTED, stopped="b")
+    clock.after(minutes=71).sees(5).expects(None, Reason.WORKERS_UNLISTED, stopped="b")
 
 
 def test_a_freeze_leaves_nobody_else_without_work():
@@ -54,11 +66,11 @@ def test_a_freeze_leaves_nobody_else_without_work():
     clock = told(desired=8, way_in=SafeRemoval(consolidates=True))
     clock.sees(55).after(10).sees(55, workers=seen([9, 9, 9, 9, 9, 9, 1, 0]))
     clock.expects(None, Reason.DRAINING, stopped="gh")
-    for _ in range(2):
-        clock.after(10).sees(55, workers=seen([9] * 6 + [1, 0], stopped="gh", protected="abcdefg"))
+    for protected in ("", "abcdefg"):
+        clock.after(10).sees(55, workers=seen([9] * 6 + [1, 0], stopped="gh", protected=protected))
     clock.expects(7, Reason.DRAINING, stopped="gh")
     wrong = seen([9] * 6 + [1, 0], stopped="gh", protected="abcdeg", without="f")
-    clock.after(70).sees(55, workers=wrong).expects(None, Reason.RESUMING, stopped="h", protected="h")
+    clock.after(70).sees(55, workers=wrong).expects(None, Reason.FROZEN, stopped="h", protected="h")
     back = seen([9] * 6 + [1, 0], protected="abcdegh", without="f")
     clock.after(10).sees(55, workers=back).expects(None, Reason.FROZEN)
 
@@ -80,6 +92,7 @@ def test_more_workers_than_desired_leave_only_as_prepared():
     for _ in range(2):
         clock.after(10).sees(15, workers=seen([9, 6, 0], stopped="c", protected="abc"))
     clock.expects(None, stopped="c", released="c").wrote(Refused(None, "throttled"))
+    clock.after(10).sees(15, workers=seen([9, 6, 0], stopped="c", protected="abc")).expects(None, stopped="c")
     clock.after(10).sees(15, workers=seen([9, 6, 0], stopped="c", protected="abc"))
     clock.expects(None, stopped="c", released="c")
     clock.after(10).sees(35, workers=seen([9, 6, 0], stopped="c", protected="ab"))
@@ -89,7 +102,7 @@ def test_more_workers_than_desired_leave_only_as_prepared():
 def test_while_a_worker_is_leaving_the_protection_of_the_others_does_not_end():
     """Somebody protects it, so that it cannot go; if another protection ended first, that one would."""
     clock = lowered(three())
-    held_up = seen([5, 0, 0], stopped="b", protected="abc", protected_until=clock.at + 300)
+    held_up = seen([5, 0, 0], stopped="b", protected="abc", protected_until=clock.at + 400)
     clock.sees(15, workers=held_up).expects(None, stopped="b", protected="ac")
 
 
@@ -118,7 +131,8 @@ def test_a_worker_that_never_takes_tasks_again_is_the_first_to_leave():
 def test_whoever_was_undone_and_never_takes_tasks_again_holds_nobody_up():
     clock = ready(three())
     deaf = seen([5, 0, 0], stopped="b", protected="ac")
-    clock.sees(25, workers=deaf).expects(None, Reason.DEMAND)
+    clock.sees(25, workers=deaf).expects(None, Reason.DEMAND, stopped="b", protected="b")
+    deaf = seen([5, 0, 0], stopped="b", protected="abc")
     clock.after(10).sees(5, workers=deaf).expects(None, Reason.RESUMING)
     clock.after(minutes=11).sees(5, workers=deaf).expects(None, Reason.DRAINING, stopped="b")
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policies.model import Refused, Unknown, WorkerState
+from policies.model import WorkerState
 from tests.core.removal_search import beginning, calmed, controller_for, is_well, search
 from tests.core.removal_world import PROTECTED_SECONDS, BusyWorkerStoppedError
 
 ALL = 1_000_000
 CALM_TICKS = 40
-EVERY = 47
+EVERY = 97
 """Every so many nodes are followed to their calm end."""
 
 
@@ -23,9 +23,9 @@ EVERY = 47
     [
         (2, 1, 1, 1, ALL),
         (3, 2, 0, 1, ALL),
-        (2, 1, 2, 1, 8_000),
-        (4, 2, 1, 1, 4_000),
-        (2, 1, 0, 2, 8_000),
+        (2, 1, 2, 1, 4_000),
+        (4, 2, 1, 1, 3_000),
+        (2, 1, 0, 2, 6_000),
         pytest.param(2, 1, 2, 1, ALL, marks=pytest.mark.deep),
         pytest.param(3, 2, 1, 1, ALL, marks=pytest.mark.deep),
         pytest.param(4, 2, 0, 1, ALL, marks=pytest.mark.deep),
@@ -50,7 +50,7 @@ def looks_protected(daemon, observation):
 
 def looks_empty(daemon, observation):
     """Takes a worker with stopped intake for empty."""
-    return seen_otherwise(observation, daemon.state.removal.stopped, busy_slots=0.0)
+    return seen_otherwise(observation, daemon.state.removal.chosen, busy_slots=0.0)
 
 
 def looks_idle(daemon, observation):
@@ -60,7 +60,7 @@ def looks_idle(daemon, observation):
 
 def looks_at_work(daemon, observation):
     """Does not notice workers whose intake an earlier daemon has stopped."""
-    strangers = everybody(observation) - daemon.state.removal.stopped
+    strangers = everybody(observation) - daemon.state.removal.chosen
     return seen_otherwise(observation, strangers, consuming=1.0)
 
 
@@ -79,12 +79,16 @@ def looks_started(daemon, observation):
     )
 
 
-def looks_refused(daemon, observation):
-    """Takes a write without an answer for one that was not done."""
-    write = observation.last_write
-    return (
-        replace(observation, last_write=Refused(write.desired, "")) if type(write) is Unknown else observation
+def looks_safe(daemon, observation):
+    """Lets whoever has no intake work again, protected or not."""
+    workers = observation.capacity.workers
+    idle = (
+        []
+        if workers is None
+        else [name for name, takes in zip(workers.ids, workers.consuming, strict=True) if not takes]
     )
+    strangers = frozenset(idle) - daemon.state.removal.chosen
+    return seen_otherwise(observation, strangers, protected_until=observation.at + PROTECTED_SECONDS)
 
 
 def everybody_in_order(observation):
@@ -112,18 +116,18 @@ def seen_otherwise(observation, names, **columns):
 @pytest.mark.parametrize(
     ("lie", "faults"),
     [
-        (looks_protected, 0),
+        (looks_protected, 1),
         (looks_empty, 0),
         (looks_idle, 0),
         (looks_started, 1),
-        (looks_refused, 1),
+        (looks_safe, 2),
         (looks_at_work, 2),
     ],
     ids=lambda each: getattr(each, "__name__", None),
 )
 def test_a_daemon_with_a_bug_is_caught(lie, faults):
     """Each of these is one line in some daemon; the search finds the way to the lost task."""
-    controller = controller_for(3 if lie is looks_protected else 2)
+    controller = controller_for(2)
     start = beginning(controller.guards.bounds.maximum, 1, faults, controller)
     with pytest.raises(BusyWorkerStoppedError):
         search(start, controller, 60_000, lie)

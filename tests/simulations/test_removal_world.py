@@ -67,7 +67,8 @@ class Story:
     state: State = field(init=False)
     last_write: LastWrite = None
     wants_workers: bool = True
-    listed: bool = False
+    known: frozenset[str] = frozenset()
+    """The workers that this daemon has listed last: the others it can tell nothing."""
     late: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -93,6 +94,7 @@ class Story:
         self.last_write = self.done(decision, at)
         if self.unlucky(0.05):  # the daemon dies, and another one starts
             self.state, self.last_write, self.wants_workers = self.controller.initial(), None, True
+            self.known = frozenset()
 
     def look(self, at: float) -> Observation:
         """Workers are also listed unasked now and then, and then nobody says who is busy."""
@@ -100,20 +102,20 @@ class Story:
         listed = (asked or self.luck.random() < 1 / 6) and not self.unlucky(0.3)
         capacity: Capacity | Unavailable = world.capacity(list_workers=listed)
         seen, evidence = placed(capacity, world.busy() if asked and not self.unlucky(0.3) else None)
-        self.listed = listed
         if listed:
             evidence = replace(evidence, intake_at=at)
         if self.unlucky(0.3):
             seen = Unavailable("no answer")
+        if isinstance(seen, Capacity) and seen.workers is not None:
+            self.known = frozenset(seen.workers.ids)
         return Observation(at, world.demand(), seen, evidence, self.last_write)
 
     def done(self, decision: Decision, at: float) -> LastWrite:
         """The parts of a decision, each of which may fail by itself."""
-        alive = self.world.fleet.alive.keys()
-        known = frozenset(alive)
-        stopped = decision.intake_stopped & known
-        if self.unlucky() or not self.listed:  # nobody is told again who was not seen meanwhile
-            stopped = self.world.fleet.intake_stopped & known  # the broker is away
+        known = frozenset(self.world.fleet.alive.keys())
+        before = self.world.fleet.intake_stopped & known
+        stopped = before if self.unlucky() else decision.intake_stopped & known & self.known  # no broker
+        stopped |= before - self.known
         granted = frozenset(each for each in sorted(decision.protected & known) if not self.unlucky())
         released = frozenset(each for each in sorted(decision.released & known) if not self.unlucky())
         told = decide(protected=granted, released=released, intake_stopped=stopped)
