@@ -161,6 +161,8 @@ class Invariants:
         if limits is None or desired is None:
             return
         if desired > current:
+            if any(each.stage == "drain" and each.workers > current for each in decision.trail):
+                return  # held workers are more than are desired, and no rate binds that
             furthest = self._limit(limits.outward, at, current, 1)
             allowed = max(furthest, bounds.minimum)
             holds(desired <= allowed, f"{current} -> {desired}, but the rate allows {allowed}")

@@ -113,10 +113,12 @@ class Controller:
         proposal = during_rollout(self.respect(proposal, context), context)
         for guard in guards.after_rounding:
             proposal = guard(proposal, context)
-        orders = context.observation.orders
-        if orders is None:
-            return guards.bounds(proposal, context), wish
-        return obeyed(proposal, guards.bounds, orders, context), wish
+        return self._limited(proposal, context), wish
+
+    def _limited(self, proposal: Proposal, context: Context) -> Proposal:
+        """What nothing but held workers may go beyond."""
+        orders, bounds = context.observation.orders, self.guards.bounds
+        return bounds(proposal, context) if orders is None else obeyed(proposal, bounds, orders, context)
 
     def _decided(self, proposal: Proposal, wish: int, context: Context) -> tuple[State, Decision]:
         at, current, state = context.at, context.current, context.state
@@ -126,10 +128,13 @@ class Controller:
             drain = self.way_in.given_up(proposal.to("ownership", current, *off), context)
         else:
             drain = self.way_in.drain(proposal, context)
-        desired = int(drain.proposal.workers)
+        decided = drain.proposal
+        if decided.workers > max(current, proposal.workers):  # the size goes back for held workers
+            decided = self._limited(decided, context)
+        desired = int(decided.workers)
         decision = Decision(
             None if desired == current else desired,
-            drain.proposal.trail,
+            decided.trail,
             drain.removal.stopped,
             drain.protected,
             drain.released,

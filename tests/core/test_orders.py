@@ -108,10 +108,12 @@ def test_a_pause_and_an_override_together():
 
 @pytest.mark.parametrize("way", [Way.BOTH, Way.IN])
 def test_a_pause_before_the_write_gives_the_workers_back_to_work(way):
-    """Whoever had its intake stopped takes tasks again, as if demand had returned."""
+    """Whoever had its intake stopped takes tasks again, as if demand had returned: once it is protected."""
     clock = ready(three(IDLE_ONLY)).ordered(pause(way))
-    clock.sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac")).expects(None, Reason.PAUSED)
-    clock.after(10).sees(5, workers=seen([5, 0, 0], protected="ac")).expects(None, Reason.PAUSED)
+    clock.sees(5, workers=seen([5, 0, 0], stopped="b", protected="ac"))
+    clock.expects(None, Reason.PAUSED, stopped="b", protected="b")
+    clock.after(10).sees(5, workers=seen([5, 0, 0], stopped="b", protected="abc"))
+    clock.expects(None, Reason.PAUSED)
 
 
 def test_a_pause_after_the_write_lets_go_whoever_is_leaving():
@@ -136,7 +138,8 @@ def test_a_pause_while_the_fleet_is_not_seen_gives_the_workers_back_too():
         .expects(None, Reason.CAPACITY_UNKNOWN, stopped="b")
     )
     clock.ordered(pause()).after(10).sees(5, fleet_unknown="no answer")
-    clock.expects(None, Reason.CAPACITY_UNKNOWN)
+    clock.expects(None, Reason.CAPACITY_UNKNOWN, stopped="b").after(minutes=5)
+    clock.sees(5, fleet_unknown="no answer").expects(None, Reason.CAPACITY_UNKNOWN)
 
 
 def test_a_worker_that_a_dead_daemon_left_without_tasks_works_again_also_under_a_pause():

@@ -1,5 +1,6 @@
 """Stories of removals beside another writer: a second daemon, an operator, a service that refuses."""
 
+from autoscaler.core.guards import Bounds
 from autoscaler.core.removal import SafeRemoval
 from policies.model import Reason, Refused, Unknown
 from tests.core.clock import NOON, told
@@ -77,7 +78,15 @@ def test_the_size_goes_back_before_a_protection_ends_that_is_not_renewed():
     clock.sees(15, desired=2, workers=seen([6, 5, 4], **held)).after(10)
     clock.sees(15, workers=seen([6, 5, 4], **held)).expects(None).after(minutes=5)
     clock.sees(15, workers=seen([6, 5, 4], **held)).expects(None, protected="abc").after(minutes=5)
-    clock.sees(15, workers=seen([6, 5, 4], **held)).expects(3, Reason.WORKERS_HELD, protected="abc")
+    clock.sees(15, workers=seen([6, 5, 4], **held))
+    clock.expects(3, Reason.WORKERS_HELD, protected="abc")
+
+
+def test_the_size_never_goes_back_above_the_maximum():
+    clock = told(desired=2, way_in=SafeRemoval(), bounds=Bounds(1, 2))
+    for end in (NOON + 900, NOON + 200):
+        clock.sees(15, workers=seen([6, 5, 4], protected="abc", protected_until=end)).after(10)
+    clock.expects(None, Reason.AT_MAXIMUM, protected="abc")
 
 
 def test_the_size_may_go_out_while_more_are_listed_than_desired():

@@ -57,7 +57,7 @@ def test_a_busy_worker_gives_its_place_to_an_empty_one():
     """It may hold its task for an hour, in which the empty one would have to stay."""
     clock = story(9, gathering([5, 1, 1, 2], [300, 90, 60, 300])).expects(None, Reason.DRAINING, stopped="c")
     clock.after(10).sees(9, workers=gathering([7, 0, 1, 2], [300, 0, 600, 300], stopped="c"))
-    clock.expects(None, Reason.DRAINING, stopped="")
+    clock.expects(None, Reason.DRAINING, stopped="c", protected="c")
     everybody = gathering([7, 0, 1, 2], [300, 0, 600, 300])
     clock.after(10).sees(9, workers=everybody).after(10).sees(9, workers=everybody)
     clock.expects(None, Reason.DRAINING, stopped="b")
@@ -67,7 +67,7 @@ def test_of_two_busy_ones_the_longer_work_gives_way():
     busy, left = [9, 9, 9, 9, 9, 9, 1, 1], [300] * 6 + [60, 90]
     clock = story(56, gathering(busy, left)).expects(None, Reason.DRAINING, stopped="gh")
     clock.after(10).sees(56, workers=gathering([9] * 5 + [0, 1, 1], [300] * 5 + [0, 500, 40], stopped="gh"))
-    clock.expects(None, Reason.DRAINING, stopped="h")
+    clock.expects(None, Reason.DRAINING, stopped="gh", protected="g")
 
 
 def test_whoever_is_about_to_leave_gives_its_place_to_nobody():
