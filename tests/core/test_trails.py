@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from autoscaler.core.budget import Budget
 from autoscaler.core.guards import (
     Bounds,
     Cooldown,
@@ -160,6 +161,22 @@ STORIES: dict[str, tuple[Callable[[], Clock], list[str]]] = {
     "an override that has ended": (
         lambda: told(bounds=Bounds(6, 9)).ordered(Override(8, None, NOON, NOON)).sees(50),
         ["bounds 6 at_minimum: minimum 6"],
+    ),
+    "a budget that ends soon": (
+        lambda: told(budget=Budget(24, 4)).sees(50, desired=3),
+        ["budget 5 budget_low: spent in 1800 s at 3 workers"],
+    ),
+    "a budget that ends within the hour": (
+        lambda: told(budget=Budget(24, 16)).sees(50),
+        ["budget 5 budget_low: spent in 3600 s at 5 workers"],
+    ),
+    "a spent budget": (
+        lambda: told(budget=Budget(24, 4)).sees(50).after(3600).sees(50),
+        [
+            "budget 0 budget_spent: 4.0 worker-hours to save up, at best in 14400 s",
+            "bounds 1 at_minimum: minimum 1",
+            "drain 5 workers_unlisted: who is busy is read next",
+        ],
     ),
     "held workers": (
         lambda: told().sees(10, workers=listing([5.0, 5.0, 0.0, 0.0, 0.0], [NOON + 3600] * 3 + [0.0] * 2)),
