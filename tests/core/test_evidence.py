@@ -20,6 +20,7 @@ def test_each_host_is_placed_on_its_worker_by_any_of_its_names():
     busy = Busy({"10.0.0.1": 3, "ip-10-0-0-1.ec2.internal": 1, "10.0.0.2": 2}, 50.0)
     capacity, evidence = placed(fleet(), busy)
     assert capacity.workers.busy_slots.tolist() == [4, 2, 0]
+    assert capacity.workers.busy_slots.dtype == np.float64
     assert evidence == Evidence(50.0)
 
 
@@ -64,6 +65,9 @@ def test_work_left_is_placed_with_its_slots():
     """What is not known of one of its names is not known of a worker; nothing held is nothing left."""
     held = {"10.0.0.1": 3, "ip-10-0-0-1.ec2.internal": 1, "10.0.0.2": 2}
     capacity, _ = placed(fleet(), Busy(held, 50.0, {"10.0.0.1": 60.0, "10.0.0.2": 5.0}))
+    assert capacity.workers.work_left_seconds.tolist() == pytest.approx([UNKNOWN, 5, 0], nan_ok=True)
+    other = {"ip-10-0-0-1.ec2.internal": 60.0, "10.0.0.2": 5.0}
+    capacity, _ = placed(fleet(), Busy(held, 50.0, other))
     assert capacity.workers.work_left_seconds.tolist() == pytest.approx([UNKNOWN, 5, 0], nan_ok=True)
     both = {"10.0.0.1": 60.0, "ip-10-0-0-1.ec2.internal": 90.0}
     capacity, _ = placed(fleet(), Busy(held, 50.0, both))

@@ -87,6 +87,7 @@ def test_where_bounds_cross_the_ordered_one_counts(minimum, maximum, in_force):
     assert bounds_now(Bounds(2, 10), orders, NOON) == in_force
     assert bounds_now(Bounds(2, 10), orders, NOON + 600) == Bounds(2, 10)
     assert bounds_now(Bounds(2, 10), Orders(), NOON) == Bounds(2, 10)
+    assert bounds_now(Bounds(2, 10), None, NOON) == Bounds(2, 10)
 
 
 def test_the_way_to_an_ordered_bound_is_as_short_as_to_a_configured_one():

@@ -158,6 +158,17 @@ STORIES: dict[str, tuple[Callable[[], Clock], list[str]]] = {
         lambda: told().ordered(Override(8, None, NOON + 60, NOON, why="night batch")).sees(50),
         ["override 8 overridden: minimum 8 for 60 s more: night batch"],
     ),
+    "an override behind another stage": (
+        lambda: (
+            told(stabilization=Stabilization(in_seconds=60.0))
+            .ordered(Override(8, None, NOON + 60, NOON))
+            .sees(20)
+        ),
+        [
+            "stabilization 5 stabilizing: highest wish of 60 s",
+            "override 8 overridden: minimum 8 for 60 s more",
+        ],
+    ),
     "an override that has ended": (
         lambda: told(bounds=Bounds(6, 9)).ordered(Override(8, None, NOON, NOON)).sees(50),
         ["bounds 6 at_minimum: minimum 6"],
