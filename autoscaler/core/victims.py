@@ -169,7 +169,7 @@ def chosen(
     spared = frozenset(each.worker for each in removal.spared)
     candidates = (among & (seen.consuming | deaf)) - removal.chosen - spared
     empty = candidates & seen.empty
-    if len(empty) > count and (holding := _holding(removal, seen) - deaf):
+    if len(empty) > count and (holding := _holding(removal, seen)):
         work_left = seen.work_left()
         order = sorted(holding, key=lambda worker: (-work_left(worker), worker))
         return without(removal, frozenset(order[: len(empty) - max(0, count)]))

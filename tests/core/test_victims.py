@@ -75,3 +75,19 @@ def test_whoever_is_about_to_leave_gives_its_place_to_nobody():
     clock = story(9, gathering([5, 1, 0, 2], [1, 1, 0, 1])).expects(None, Reason.DRAINING, stopped="c")
     clock.after(10).sees(9, workers=gathering([8, 0, 0, 2], [1, 0, 0, 1], stopped="c"))
     clock.expects(None, Reason.DRAINING, stopped="c", protected="abd")
+
+
+def test_where_there_is_room_for_both_nobody_gives_way():
+    """Two of eight may stop: the busy one that was chosen, and the one that is empty now."""
+    busy, left = [9, 9, 9, 9, 9, 9, 1, 1], [5000] * 6 + [60, 5000]
+    clock = story(56, gathering(busy, left)).expects(None, Reason.DRAINING, stopped="g")
+    later = [5000] * 5 + [0, 60, 5000]
+    clock.after(10).sees(56, workers=gathering([9, 9, 9, 9, 9, 0, 1, 10], later, stopped="g"))
+    clock.expects(None, Reason.DRAINING, stopped="fg")
+
+
+def test_where_too_many_are_stopped_already_nobody_joins_them():
+    """Half of the workers have died: two of the four that are left are stopped."""
+    clock = story(30, gathering([0, 0, 5, 5, 5, 5, 5, 5])).expects(None, Reason.DRAINING, stopped="ab")
+    clock.after(10).sees(30, workers=gathering([0, 0, 0, 0], stopped="ab"))
+    clock.expects(None, Reason.DRAINING, stopped="ab", protected="cd")
