@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit proof mutation e2e docs lock clean
+.PHONY: setup demo test lint types contracts unit proof mutation e2e audit docs lock clean
 
 setup: .venv/.ready
 
@@ -47,6 +47,9 @@ mutation: setup
 	rm -rf mutants
 	CI=true nice $(BIN)/mutmut run
 	$(BIN)/python benchmarks/mutation.py
+
+audit: setup
+	@$(BIN)/python deploy/audit.py
 
 AIRFLOW ?= 3
 e2e: setup

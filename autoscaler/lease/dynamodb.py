@@ -17,6 +17,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from autoscaler.aws import BoundedSession
 from autoscaler.fleets.ecs.calls import failure
 from autoscaler.ports import Leads, LeaseError, LeaseLostError, StandsBy
 
@@ -162,7 +163,12 @@ class DynamodbLease:
     async def _connected(self) -> Any:
         if self._client is None:
             # One attempt: repeated, a conditional write whose answer was lost would fail on its own work.
-            config = AioConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
+            config = AioConfig(
+                http_session_cls=BoundedSession,
+                connect_timeout=2,
+                read_timeout=3,
+                retries={"total_max_attempts": 1},
+            )
             try:
                 self._client = await self._open.enter_async_context(
                     get_session().create_client(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,11 @@ from autoscaler.sources.airflow_db import statements
 from autoscaler.sources.airflow_db.connection import Session
 from autoscaler.sources.airflow_db.schema import Schema, recognised
 from autoscaler.sources.airflow_db.snapshot import UNKNOWN_HOST, BusyRow, LoadRow
+
+MOST_ROWS = 20_000
+"""Of one answer; five thousand workers that serve a few queues have so many groups."""
+MOST_TEXT = 1000
+"""Of a name; Airflow's longest column, the host's, has room for so many characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +45,40 @@ async def read(session: Session, limits: Limits) -> Reading:
     await require_primary(session)
     schedulers = await live_schedulers(session, limits.heartbeat_max_age_seconds)
     schema = await read_schema(session)
-    load = await rows_of(session, statements.load(schema, limits.phantom_seconds))
-    busy = await rows_of(session, statements.busy(schema, limits.phantom_seconds))
+    load = await _groups(session, statements.load(schema, limits.phantom_seconds))
+    busy = await _groups(session, statements.busy(schema, limits.phantom_seconds))
     return Reading(
         schema,
         schedulers,
         tuple(
-            LoadRow(queue, executor, state, bool(phantom), int(tasks), max(0.0, float(wait or 0.0)))
+            LoadRow(
+                _text(queue), _text(executor), state, bool(phantom), int(tasks), max(0.0, float(wait or 0.0))
+            )
             for queue, executor, state, phantom, tasks, wait in load
         ),
         tuple(
-            BusyRow(host or UNKNOWN_HOST, queue, executor, bool(phantom), int(tasks))
+            BusyRow(_text(host) or UNKNOWN_HOST, _text(queue), _text(executor), bool(phantom), int(tasks))
             for host, queue, executor, phantom, tasks in busy
         ),
     )
+
+
+async def _groups(session: Session, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a grouped query.  Raises `SourceError` for more than any Airflow has."""
+    rows = await rows_of(session, query.limit(MOST_ROWS + 1))
+    if len(rows) > MOST_ROWS:
+        raise SourceError(
+            f"{session.address.place}: tasks of more than {MOST_ROWS:,} hosts, queues and executors; "
+            "check that the URL names Airflow's database"
+        )
+    return rows
+
+
+def _text(value: Any) -> str | None:
+    """A name, or none.  Raises `ValueError`: names are compared, shown and kept."""
+    if value is None or (isinstance(value, str) and len(value) <= MOST_TEXT):
+        return value
+    raise ValueError(f"expected a name of at most {MOST_TEXT} characters, got {reprlib.repr(value)}")
 
 
 async def require_primary(session: Session) -> None:
