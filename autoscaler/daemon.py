@@ -145,7 +145,9 @@ class Daemon:
             candidate = await self._candidacy(settings)
             async with anyio.create_task_group() as group:
                 group.start_soon(candidate.run, partial(self._begin, settings, parts))
-                group.start_soon(parts.orders.follow, self.telemetry.orders_read)
+                # Whoever takes over waits for longer than this, and so knows what the leader was ordered.
+                check_seconds = settings.lease.check_seconds
+                group.start_soon(parts.orders.follow, check_seconds, self.telemetry.orders_read)
                 following = await self._next(signals)
                 group.cancel_scope.cancel()
             if following is None:

@@ -168,9 +168,9 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
     console.print(table)
     for name, view in document["targets"].items():
         if "budget" in view:
-            console.print(plain(f"budget {name}: {view['budget']}"))
+            console.print(plain(f"budget {name}: {view['budget']}"), soft_wrap=True)
         for line in _ordered(view):
-            console.print(plain(f"ordered {name}: {line}"), style="yellow")
+            console.print(plain(f"ordered {name}: {line}"), style="yellow", soft_wrap=True)
         alarms = view.get("alarms")
         for kind, note in alarms.items() if isinstance(alarms, dict) else ():
             console.print(plain(f"alarm {name} {kind}: {note}"), style="bold red")

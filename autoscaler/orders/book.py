@@ -35,10 +35,6 @@ class Keeper(Protocol):
         ...
 
 
-FOLLOW_SECONDS = 5.0
-"""So often a daemon looks what another one was ordered."""
-
-
 class OrderBook:
     """What is ordered for each target of one daemon."""
 
@@ -54,15 +50,20 @@ class OrderBook:
             async with self._turn:
                 self._orders = await self._keeper.read()
 
-    async def follow(self, unread: Callable[[str], None]) -> None:
-        """Reads it again and again, for ever.  Unread, the orders stay as they are; `unread` is told why."""
+    async def follow(self, seconds: float, unread: Callable[[str], None]) -> None:
+        """Reads it every so many seconds, for ever; each time `unread` is told why it could not, or nothing.
+
+        Unread, the orders stay as they are.
+        """
         while self._keeper is not None:
-            await anyio.sleep(FOLLOW_SECONDS)
+            await anyio.sleep(seconds)
             why = ""
             try:
                 await self.read()
             except OrdersError as error:
                 why = str(error)
+            except Exception as error:  # noqa: BLE001 - a defect of a keeper costs its news, not the daemon
+                why = f"unexpected {type(error).__name__}"
             unread(why)
 
     def of(self, target: str, at: float) -> Orders | None:

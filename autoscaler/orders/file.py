@@ -43,7 +43,7 @@ class OrdersFile:
 
     async def read(self) -> dict[str, Orders]:
         """As `Keeper`."""
-        return await to_thread.run_sync(self.found)
+        return await to_thread.run_sync(self.found, abandon_on_cancel=True)
 
     def found(self) -> dict[str, Orders]:
         """What the file holds; one that has gone held who knows what.  Raises `OrdersError`."""

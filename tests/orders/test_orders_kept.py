@@ -8,7 +8,7 @@ import boto3
 import pytest
 import trio.testing
 
-from autoscaler.orders.book import FOLLOW_SECONDS, OrderBook, OrdersError, paused, resumed
+from autoscaler.orders.book import OrderBook, OrdersError, paused, resumed
 from autoscaler.orders.file import OrdersFile
 from autoscaler.orders_table import OrdersItem
 from policies.orders import Orders, Pause, Way
@@ -103,8 +103,8 @@ class Shelf:
         self.holds = {}
 
     async def read(self):
-        if self.holds is None:
-            raise OrdersError("the shelf is gone")
+        if isinstance(self.holds, Exception):
+            raise self.holds
         return self.holds
 
 
@@ -115,16 +115,17 @@ def test_a_book_follows_what_is_kept_and_says_when_it_cannot():
 
     async def story():
         async with anyio.create_task_group() as group:
-            group.start_soon(book.follow, told.append)
-            for shelf.holds in ({"etl": Orders(PAUSE)}, None, {}):
-                await anyio.sleep(FOLLOW_SECONDS * 1.1)
+            group.start_soon(book.follow, 2.0, told.append)
+            for shelf.holds in ({"etl": Orders(PAUSE)}, OrdersError("the shelf is gone"), {}, OSError()):
+                await anyio.sleep(2.2)
                 told.append(book.of("etl", NOON))
             group.cancel_scope.cancel()
 
     clock = trio.testing.MockClock(autojump_threshold=0)
     anyio.run(story, backend="trio", backend_options={"clock": clock})
-    assert told == ["", Orders(PAUSE), "the shelf is gone", Orders(PAUSE), "", None]
+    assert told[:6] == ["", Orders(PAUSE), "the shelf is gone", Orders(PAUSE), "", None]
+    assert told[6:] == ["unexpected OSError", None]
 
 
 def test_a_book_without_a_keeper_follows_nobody():
-    anyio.run(OrderBook().follow, print)
+    anyio.run(OrderBook().follow, 2.0, print)

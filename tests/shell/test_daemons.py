@@ -110,6 +110,25 @@ async def test_a_killed_leader_is_followed(config, tmp_path, airflow, ecs, kind)
     assert sizes(ecs) == [3]
 
 
+async def test_what_the_leader_was_ordered_holds_for_the_next(config, tmp_path, airflow, ecs):
+    """Work for three waits; the stand-by takes no orders, takes over, and writes nothing until resumed."""
+    token = "a-token-of-the-test"
+    orders = f'[orders]\npath = "{tmp_path}/orders.json"\ntoken = "{token}"\n'
+    async with two_daemons(config(f'kind = "database"\n{orders}')) as (first, second):
+        code, text = await second.post("/pause", token, {})
+        assert (code, "orders are for the daemon that leads" in text) == (409, True)
+        assert (await first.post("/pause", token, {"why": "a test"}))[0] == 200
+        first.process.kill()
+        await airflow.tasks(3, "queued")
+        line = await second.decided(queued=3.0)
+        assert (line["reason"], line["decision"]) == ("paused", "hold")
+        assert ecs.writes == []
+        assert (await second.post("/resume", token, {}))[0] == 200
+        await second.decided(desired=3)
+        assert await second.stop() == 0
+    assert sizes(ecs) == [3]
+
+
 async def test_the_pages_and_status_say_who_leads(config, airflow, ecs):
     """Healthy and ready both; the stand-by names the leader, and has no series of any target."""
     async with two_daemons(config()) as (first, second):
