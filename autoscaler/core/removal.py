@@ -132,7 +132,7 @@ class _Step:
 
     def _said(self, reason: Reason, note: str) -> Proposal:
         """The way in waits, the way out is free."""
-        if self.wanted <= 0 or self.proposal.workers > self.context.current:
+        if self.proposal.workers > self.context.current:
             return self.proposal
         return self.proposal.to("drain", self.context.current, reason, note)
 

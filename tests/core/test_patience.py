@@ -205,3 +205,15 @@ def test_the_longest_empty_are_chosen_up_to_a_count(count: int, names: str):
     seen, _ = look(EMPTY, EMPTY, EMPTY, BUSY)
     victims = chosen(removal, seen, seen.running, count, NOON, deaf=NOBODY, only_empty=True).victims
     assert victims == tuple(Victim(name, Phase.STOPPING, NOON, NOON) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("phase", "stays"),
+    [(Phase.STOPPING, False), (Phase.EMPTYING, False), (Phase.IDLE, True), (Phase.READY, True)],
+)
+def test_who_is_waited_for_gives_its_place_to_an_empty_one(phase: Phase, stays: bool):  # noqa: FBT001
+    """It holds work; one that has come further leaves with what it may have got since."""
+    removal = Removal((victim(phase),))
+    seen, _ = look(BUSY, EMPTY, stopped="a")
+    kept = chosen(removal, seen, seen.running, 0, NOON, deaf=NOBODY, only_empty=False)
+    assert kept.victims == (removal.victims if stays else ())

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from autoscaler.core.removal import SafeRemoval
+from autoscaler.core.state import Phase
+from autoscaler.core.victims import Patience
 from policies.model import Evidence, Reason, Unknown, WorkerState
 from tests.core.clock import NOON, Clock, told
-from tests.core.test_removal import ROLLING, lowered, ready, rolling, seen, three
+from tests.core.test_removal import CONSOLIDATING, ROLLING, lowered, ready, rolling, seen, three
 
 IDLE3 = seen([5, 0, 0])
 STOPPED = seen([5, 0, 0], stopped="b")
@@ -147,6 +149,51 @@ def test_demand_that_returns_while_nobody_looks_undoes_it(load: float, victims: 
     """Of three workers two are wished for, and then a little more than two."""
     clock = ready(three()).sees(load, fleet_unknown="no answer")
     assert len(clock.state.removal.victims) == victims
+
+
+CONTESTED = {"contested_by": "Application Auto Scaling"}
+
+
+def test_demand_that_returns_or_another_writer_undoes_it_without_a_listing():
+    """Nobody is a victim any more; who was waits for its protection."""
+    for look in ({"load": 25}, {"load": 5, "capacity": CONTESTED}):
+        clock = ready(three()).sees(**look)
+        assert clock.state.removal.victims == ()
+        assert [each.worker for each in clock.state.removal.returning] == ["b"]
+
+
+def test_where_another_one_sets_the_size_nobody_is_protected_for_being_one_too_many():
+    three().sees(5, workers=seen([5, 0, 0, 0]), capacity=CONTESTED).expects(None, Reason.CONTESTED)
+
+
+def test_only_who_is_ready_begins_to_leave():
+    """Of two victims the other one still holds work."""
+    clock = told(desired=8, way_in=CONSOLIDATING)
+    clock.sees(55).after(10).sees(55, workers=seen([9, 9, 9, 9, 9, 9, 1, 0])).expects(
+        None, Reason.DRAINING, stopped="gh"
+    )
+    for protected in ("", "abcdefg"):
+        clock.after(10).sees(55, workers=seen([9] * 6 + [1, 0], stopped="gh", protected=protected))
+    assert clock.decision.desired == 7
+    phases = {each.worker: each.phase for each in clock.state.removal.victims}
+    assert phases == {"g": Phase.EMPTYING, "h": Phase.LEAVING}
+
+
+def test_who_is_leaving_when_a_deployment_begins_goes_on_leaving():
+    clock = lowered(three())
+    workers = rolling([5, 0, 0], "a", stopped="b", protected="ac")
+    clock.sees(5, capacity=ROLLING, workers=workers).expects(None, stopped="b")
+    assert [each.phase for each in clock.state.removal.victims if each.worker == "b"] == [Phase.LEAVING]
+
+
+@pytest.mark.parametrize(("seconds", "protected"), [(3599.5, "a"), (3600.0, "")])
+def test_an_old_deployments_worker_is_protected_until_its_deadline(seconds: float, protected: str):
+    """Where it may be killed."""
+    clock = told(desired=1, way_in=SafeRemoval(Patience(kills=True)))
+    clock.sees(9, capacity=ROLLING, workers=rolling([9, 0], "a")).expects(None, stopped="a", protected="a")
+    bare = rolling([9, 0], "a", stopped="a")
+    clock.after(seconds).sees(9, capacity=ROLLING, workers=bare)
+    clock.expects(None, stopped="a", protected=protected)
 
 
 def test_an_observer_uses_the_removals_own_patience():
