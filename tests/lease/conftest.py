@@ -2,6 +2,7 @@
 
 import itertools
 
+import anyio
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
@@ -9,6 +10,7 @@ from moto.server import ThreadedMotoServer
 from autoscaler.lease.database import DatabaseLease
 from autoscaler.lease.dynamodb import DynamodbLease
 from autoscaler.lease.file import FileLease
+from autoscaler.ports import Leads
 from autoscaler.sources.airflow_db.credentials import fixed
 from tests.servers.mariadb import mariadb
 from tests.servers.postgres import postgres
@@ -16,6 +18,14 @@ from tests.shell.daemon import AWS
 
 TABLE = "autoscaler-leases"
 NUMBERS = itertools.count()
+
+
+async def leads_at_last(lease):
+    """Asks until it leads."""
+    with anyio.fail_after(60):
+        while not isinstance(standing := await lease.acquire(), Leads):  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.05)
+        return standing
 
 
 @pytest.fixture
