@@ -11,10 +11,12 @@ from anyio import to_thread
 from rich.console import Console
 from rich.text import Text
 
+from autoscaler.core.plain import one_line
 from autoscaler.findings import Finding
 from autoscaler.fleets.ecs.preflight import preflight
-from autoscaler.ports import SourceError
-from autoscaler.settings import Settings
+from autoscaler.leases import lease_of
+from autoscaler.ports import LeaseError, SourceError
+from autoscaler.settings import LeaseKind, Mode, Settings
 from autoscaler.sources.airflow_db.diagnosis import Expectation, diagnose
 from autoscaler.wiring import cloudwatch_of, database_of
 
@@ -32,6 +34,7 @@ async def checked(settings: Settings) -> Findings:
             "set airflow.database_url: without it nobody says who is busy, and only an idle fleet shrinks"
         )
         findings.append(("database", Finding(True, "not configured", f"{remedy} (advice)")))
+    findings += [("lease", finding) for finding in await lease_findings(settings)]
     findings += [("cloudwatch", finding) for finding in await cloudwatch_findings(settings)]
     for name, target in settings.targets.items():
         ask = partial(
@@ -56,6 +59,21 @@ async def _database(settings: Settings) -> list[Finding]:
         return await diagnose(database, expectations, settings.airflow.parallelism)
     finally:
         await database.aclose()
+
+
+async def lease_findings(settings: Settings) -> list[Finding]:
+    """Who leads now, if a lease is configured; nothing is taken."""
+    lease = lease_of(settings.model_copy(update={"mode": Mode.ACT}))
+    if settings.lease.kind is LeaseKind.NONE:
+        return []
+    try:
+        leader = await lease.look()
+    except LeaseError as error:
+        what, _, remedy = str(error).partition("; ")
+        return [Finding(False, what, remedy)]
+    finally:
+        await lease.release()
+    return [Finding(True, f"{settings.lease.kind.value}: {one_line(leader) or 'nobody'} leads now")]
 
 
 async def cloudwatch_findings(settings: Settings) -> list[Finding]:

@@ -142,6 +142,10 @@ class Lease(Protocol):
         """
         ...
 
+    async def look(self) -> str:
+        """Who holds it, as far as can be said; empty: nobody.  Takes nothing.  Raises `LeaseError`."""
+        ...
+
     async def release(self) -> None:
         """Gives up what is held, within seconds, and never raises.  No write may be in flight."""
         ...

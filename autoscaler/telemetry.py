@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from autoscaler.core import record
+from autoscaler.core.plain import one_line
 from autoscaler.core.state import State
 from autoscaler.metrics import Metrics, direction
 from autoscaler.orders.given import Given
@@ -21,6 +22,8 @@ from autoscaler.ports import Tick
 from autoscaler.records import MEMORY_BYTES, RecentRecords
 from policies.model import Applied, BudgetLeft, Capacity, Decision, Demand, Refused, Unavailable, Unknown
 
+LEADER_CHARACTERS = 200
+"""Of what a lease says of its leader."""
 LATE_TICKS = 3
 """A loop that has not ticked for so many intervals (and a deadline) is not healthy."""
 
@@ -161,7 +164,7 @@ class Telemetry:
 
     def stands_by(self, leader: str) -> None:
         """Another daemon acts."""
-        self._stand(Standing(acts=False, leader=leader), "standing by")
+        self._stand(Standing(acts=False, leader=one_line(leader, LEADER_CHARACTERS)), "standing by")
 
     def lease_unknown(self, why: str) -> None:
         """Nobody can say who acts, so this daemon does not."""

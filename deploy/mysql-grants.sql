@@ -9,8 +9,8 @@
 
 CREATE USER 'autoscaler'@'%'
     REQUIRE SSL
-    -- One for the daemon, one for its successor during a rollout, some for `autoscaler check`.
-    WITH MAX_USER_CONNECTIONS 5
+    -- Two for each daemon (its reading and its lease, which needs no grant), some for `autoscaler check`.
+    WITH MAX_USER_CONNECTIONS 10
     ACCOUNT LOCK;
 
 GRANT SELECT ON airflow.job TO 'autoscaler'@'%';

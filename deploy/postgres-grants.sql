@@ -7,8 +7,8 @@
 
 CREATE ROLE autoscaler
     LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION
-    -- One for the daemon, one for its successor during a rollout, some for `autoscaler check`.
-    CONNECTION LIMIT 5;
+    -- Two for each daemon (its reading and its lease, which needs no grant), some for `autoscaler check`.
+    CONNECTION LIMIT 10;
 
 -- A second lock on the door: whatever is granted one day by mistake, it does not write.
 ALTER ROLE autoscaler SET default_transaction_read_only = on;

@@ -16,5 +16,8 @@ class Alone:
     async def confirm(self, epoch: int) -> None:
         return
 
+    async def look(self) -> str:
+        return ""
+
     async def release(self) -> None:
         return

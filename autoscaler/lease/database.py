@@ -66,6 +66,10 @@ class DatabaseLease:
                 await self._close()
                 raise LeaseLostError("the lease's lock is not held by its database session any more")
 
+    async def look(self) -> str:
+        async with self._turn:
+            return await self._asked(lambda opened: opened.lock.holder(opened.connection))
+
     async def release(self) -> None:
         async with self._turn:
             await self._close()

@@ -84,6 +84,11 @@ class DynamodbLease:
                 self._epoch = None
                 raise LeaseLostError("the lease was taken by another daemon")
 
+    async def look(self) -> str:
+        async with self._turn:
+            item = await self._read()
+            return item.owner if item else ""
+
     async def release(self) -> None:
         async with self._turn:
             epoch, self._epoch = self._epoch, None

@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from autoscaler.configuration import load
 from autoscaler.guard.settings import AGENT_VARIABLE
 from autoscaler.guard.settings import load as load_guard
-from autoscaler.settings import Mode
+from autoscaler.settings import LeaseKind, Mode
 from tests.deploy.repository import ROOT, document
 
 SESSION = botocore.session.get_session()
@@ -48,18 +48,18 @@ def granted(name="iam-policy.json"):
     return set().union(*(actions_of(statement) for statement in statements(name)))
 
 
-def operations():
+def operations(services=SERVICES):
     """{python name: IAM action} of every operation of the services we talk to."""
     return {
         xform_name(operation): f"{service}:{operation}"
-        for service in SERVICES
+        for service in services
         for operation in SESSION.get_service_model(service).operation_names
     }
 
 
-def called(*folders, without=()):
+def called(*folders, without=(), services=SERVICES):
     """The IAM actions behind every AWS operation that the modules name."""
-    known, found = operations(), set()
+    known, found = operations(services), set()
     for folder in folders:
         for path in (ROOT / folder).rglob("*.py"):
             if path.name in without:
@@ -76,6 +76,7 @@ def called(*folders, without=()):
     [
         ("ecs-task-definition.json", "RegisterTaskDefinition"),
         ("ecs-worker-task-definition.json", "RegisterTaskDefinition"),
+        ("ecs-scheduler-task-definition.json", "RegisterTaskDefinition"),
         ("ecs-service.json", "CreateService"),
     ],
 )
@@ -171,6 +172,26 @@ def test_a_check_needs_no_more_than_its_own_policy():
     assert all(READS.fullmatch(action) for action in granted("iam-policy-check.json"))
 
 
+def test_a_lease_in_dynamodb_needs_its_own_policy_and_no_more():
+    """Two operations on one table."""
+    (statement,) = statements("iam-policy-lease.json")
+    assert actions_of(statement) == called("autoscaler/lease", services=("dynamodb",))
+    assert re.fullmatch(r"arn:aws:dynamodb:[\w-]+:\d{12}:table/[\w-]+", statement["Resource"])
+
+
+def test_beside_each_scheduler_stands_the_same_daemon_with_a_lease():
+    """As in its own task, but that it may die alone, and takes turns with the others."""
+    scheduler, sidecar = document("ecs-scheduler-task-definition.json")["containerDefinitions"]
+    assert scheduler["essential"] is True
+    assert sidecar.pop("restartPolicy")["enabled"] is True
+    assert sidecar.pop("cpu") < 2048
+    sidecar.pop("memory")
+    settings = load(None, {each["name"]: each["value"] for each in sidecar["environment"]})
+    assert settings.lease.kind is LeaseKind.DATABASE
+    sidecar["environment"] = [each for each in sidecar["environment"] if "LEASE" not in each["name"]]
+    assert sidecar == {**container(), "essential": False}
+
+
 def test_what_writes_is_bound_to_the_one_service():
     """No write on a wildcard, except on the tasks of the one cluster."""
     for statement in statements():
@@ -184,11 +205,13 @@ def test_what_writes_is_bound_to_the_one_service():
             assert set(statement["Condition"]["ArnEquals"]) == {"ecs:cluster"}
 
 
-@pytest.mark.parametrize("name", ["iam-policy.json", "iam-policy-check.json", "iam-policy-guard.json"])
+@pytest.mark.parametrize(
+    "name", ["iam-policy.json", "iam-policy-check.json", "iam-policy-guard.json", "iam-policy-lease.json"]
+)
 def test_every_action_exists_and_none_is_a_wildcard(name):
     """A misspelt action grants nothing, and nobody says so."""
     assert document(name)["Version"] == "2012-10-17"
-    assert granted(name) <= set(operations().values())
+    assert granted(name) <= set(operations((*SERVICES, "dynamodb")).values())
     assert all(statement["Effect"] == "Allow" for statement in statements(name))
     withheld = {"iam:PassRole", "ecs:StopTask", "ecs:RunTask", "ecs:RegisterTaskDefinition"}
     assert not granted(name) & withheld

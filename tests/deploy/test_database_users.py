@@ -8,7 +8,8 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from autoscaler.ports import SourceError
+from autoscaler.lease.database import DatabaseLease
+from autoscaler.ports import Leads, SourceError, StandsBy
 from autoscaler.sources.airflow_db import AirflowDatabase, diagnose, fixed
 from autoscaler.sources.airflow_db.diagnosis import TABLES
 from tests.deploy.repository import DEPLOY, text
@@ -104,7 +105,7 @@ def test_mariadb():
         (created,) = anyio.run(shown, url, "SHOW CREATE USER 'autoscaler'@'%'")
         assert "REQUIRE SSL" in created
         assert "ACCOUNT LOCK" in created
-        assert "MAX_USER_CONNECTIONS 5" in created
+        assert "MAX_USER_CONNECTIONS 10" in created
         anyio.run(told, url, f"ALTER USER 'autoscaler'@'%' IDENTIFIED BY '{CHOSEN}'")
         # Either lock alone keeps everybody out: a socket is not TLS, and this server has no certificate.
         for state in ("REQUIRE NONE ACCOUNT LOCK", "REQUIRE SSL ACCOUNT UNLOCK"):
@@ -121,6 +122,18 @@ def assert_reads_and_no_more(url):
     assert snapshot.schedulers == 1
     errors = anyio.run(asked, url, *REFUSED)
     assert all(error is not None and re.search("denied|read-only", str(error)) for error in errors)
+    anyio.run(leads, url)
+
+
+async def leads(url):
+    """No grant is needed for the lease, and two more sessions fit in the account's limit."""
+    first, second = (DatabaseLease(fixed(url), "lease", host, 60) for host in ("a", "b"))
+    standing = await first.acquire()
+    assert isinstance(standing, Leads)
+    await first.confirm(standing.epoch)
+    assert isinstance(await second.acquire(), StandsBy)
+    await first.release()
+    await second.release()
 
 
 @pytest.mark.parametrize("name", ["postgres-grants.sql", "mysql-grants.sql"])

@@ -79,7 +79,7 @@ def test_every_setting_that_is_named_exists():
     """`guards.warm_up_seconds` and the like."""
     keys = {setting.key for setting in fields()}
     known = {key.removeprefix("targets.NAME.") for key in keys}
-    named = set(re.findall(r"`((?:airflow|aws|guards|http|log|statsd|cloudwatch)\.[a-z_]+)`", RUNBOOK))
+    named = set(re.findall(r"`((?:airflow|aws|guards|http|lease|log|statsd|cloudwatch)\.[a-z_]+)`", RUNBOOK))
     assert named
     assert named <= known
 
@@ -127,6 +127,7 @@ def test_the_rules_cover_what_must_not_go_unnoticed():
         "autoscaler_demand_oldest_wait_seconds",
         "autoscaler_failures_total",
         "autoscaler_holds_total",
+        "autoscaler_leader",
         "autoscaler_last_tick_timestamp_seconds",
         "autoscaler_reloads_total",
         "autoscaler_writes_total",

@@ -97,3 +97,15 @@ async def test_a_question_that_was_given_up_does_no_harm(lease_of):
             assert isinstance(await other.acquire(), Leads)
             await other.release()
         await lease.release()
+
+
+async def test_whoever_only_looks_takes_nothing(lease_of):
+    """As `autoscaler check` does."""
+    leader, looks = lease_of("host-a"), lease_of("host-b")
+    assert await looks.look() == ""
+    leads = await leader.acquire()
+    assert await looks.look() == ("localhost" if lease_of.kind == "mariadb" else "host-a")
+    await leader.confirm(leads.epoch)
+    await leader.release()
+    assert await looks.look() == ""
+    assert isinstance(await leader.acquire(), Leads)

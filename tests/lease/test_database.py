@@ -5,6 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoscaler.lease.database import DatabaseLease
+from autoscaler.lease.locks import PostgresLock
 from autoscaler.ports import Leads, LeaseError, LeaseLostError, StandsBy
 from autoscaler.sources.airflow_db.credentials import fixed
 from tests.lease.conftest import leads_at_last
@@ -128,6 +129,20 @@ async def test_what_cannot_keep_a_lock_says_so(tmp_path, lease_at):
         await lease_at(f"sqlite:///{tmp_path / 'airflow.db'}").acquire()
     with pytest.raises(LeaseError, match="cannot be parsed"):
         await lease_at("hunter2").acquire()
+
+
+async def test_a_server_that_does_not_end_silent_sessions_is_refused():
+    """PostgreSQL before 14: a leader whose host vanished would lead for hours."""
+
+    class Old:
+        async def execute(self, statement, parameters):
+            return self
+
+        def scalar(self):
+            return "130014"
+
+    with pytest.raises(LeaseError, match="PostgreSQL 13, expected 14 or newer"):
+        await PostgresLock("name").prepare(Old(), "host-a", 6)
 
 
 async def test_a_wrong_password_is_told_without_it(server, lease_at):

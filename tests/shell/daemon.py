@@ -31,7 +31,7 @@ def environment() -> dict[str, str]:
     return {**kept, **AWS}
 
 
-async def until(holds: Callable[[], Any], seconds: float = 20.0) -> Any:
+async def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true answer.  Waits for real processes, not for a time."""
     with anyio.fail_after(seconds):
         while not (answer := holds()):  # noqa: ASYNC110 - a process tells nobody

@@ -55,6 +55,10 @@ class MemoryLease:
             raise LeaseLostError("the lease is lost")
         self.keeper.heard_at = anyio.current_time()
 
+    async def look(self) -> str:
+        await self._asked()
+        return self.keeper.holder
+
     async def release(self) -> None:
         if self.keeper.holder == self.daemon and self.daemon not in self.keeper.unreachable:
             self.keeper.lose()

@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import anyio
 import pytest
 
-from autoscaler.checks import cloudwatch_findings
+from autoscaler.checks import cloudwatch_findings, lease_findings
 from autoscaler.demo.ecs import ServiceSpec, running_ecs
+from autoscaler.findings import Finding
+from autoscaler.lease.file import FileLease
 from autoscaler.settings import Settings
 from tests.servers.postgres import PASSWORD, postgres
 from tests.shell.daemon import AWS, environment
@@ -100,6 +103,29 @@ async def test_slots_and_parallelism_are_held_against_what_airflow_does(check, a
     assert "worker-1" in wrong[0]
     assert "parallelism" in wrong[1]
     assert len(wrong) == 2
+
+
+@pytest.mark.anyio
+async def test_the_leases_leader_is_told_and_nothing_taken(tmp_path):
+    """Whatever the mode: before one acts one wants to know."""
+    target = '[targets.default]\ncluster = "c"\nservice = "s"\nsources = ["statsd"]\n'
+    path = tmp_path / "lease"
+
+    async def findings(at):
+        text = f'{target}[lease]\nkind = "file"\npath = "{at}"\n'
+        return await lease_findings(Settings.model_validate(tomllib.loads(text)))
+
+    assert await findings(path) == [Finding(True, "file: nobody leads now")]
+    assert not path.exists()
+    lease = FileLease(str(path), "host-a")
+    await lease.acquire()
+    assert await findings(path) == [Finding(True, "file: host-a leads now")]
+    await lease.release()
+    wrong = await findings(tmp_path / "none" / "lease")
+    assert [(each.ok, each.remedy) for each in wrong] == [
+        (False, "check that the folder exists and may be written to")
+    ]
+    assert await lease_findings(Settings.model_validate(tomllib.loads(target))) == []
 
 
 @pytest.mark.anyio
