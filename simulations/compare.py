@@ -14,7 +14,7 @@ from rich.table import Table
 from simulations.candidate import Candidate, Outcome
 from simulations.cores import CoresError
 from simulations.played import notes_of, played_document
-from simulations.run import SimulationError
+from simulations.run import SimulationError, TooWideError, check_widest
 from simulations.student import half_width
 from simulations.study import (
     EXIT_DONE,
@@ -108,7 +108,11 @@ def run_compare(frame: Frame, candidates: Sequence[Candidate], confidence: float
     """Compares and prints.  The exit code: 0 done, 1 a run cannot end, 2 wrong usage or trace."""
     try:
         study = study_of(frame)
+        for each in candidates:
+            check_widest(study.trace, each.slots)
         rows = compare(study, candidates, confidence)
+    except TooWideError as error:
+        return complain(error, EXIT_USAGE)
     except (SimulationError, CoresError) as error:
         return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:

@@ -17,7 +17,7 @@ from simulations.compare import FIGURES, number
 from simulations.cores import CoresError, cores
 from simulations.played import notes_of, played_document
 from simulations.price import parse
-from simulations.run import SimulationError
+from simulations.run import SimulationError, TooWideError, check_widest
 from simulations.student import half_width
 from simulations.study import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Study, complain, failures
 from simulations.trace import TraceError
@@ -52,6 +52,8 @@ def run_replications(
     """Simulates on all cores and prints.  The exit codes of `run_command`, and 130 if interrupted."""
     try:
         _run(options, runs, confidence, controller)
+    except TooWideError as error:
+        return complain(error, EXIT_USAGE)
     except (SimulationError, CoresError) as error:
         return complain(error, EXIT_FAILED)
     except (TraceError, ValueError) as error:
@@ -69,6 +71,7 @@ def _run(options: Options, runs: int, confidence: float, controller: Controller 
             raise ValueError(f"runs: --{name} is about one run; leave one of the two out")
     seed = told_seed(options)
     scene, trace = scene_of(options.wanted), trace_of_interest(options)
+    check_widest(trace, options.slots)
     candidate = Candidate(
         "simulation",
         {},

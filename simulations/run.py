@@ -133,7 +133,7 @@ def simulate(
     tick_seconds = checked_tick(tick_seconds)
     bounds = controller.guards.bounds
     check_maximum(bounds.maximum)
-    _check_widest(trace, service)
+    check_widest(trace, service.slots_per_worker)
     world = World(
         trace,
         service,
@@ -263,12 +263,13 @@ def check_maximum(maximum: int) -> None:
         raise SimulationError(f"the maximum is {maximum} workers: no task can ever run; give at least 1")
 
 
-def _check_widest(trace: Trace, service: ServiceModel) -> None:
+def check_widest(trace: Trace, slots_per_worker: int) -> None:
+    """Raises `TooWideError` for a task that fits on no worker."""
     widest = int(np.argmax(trace.slots))
-    if trace.slots[widest] > service.slots_per_worker:
+    if trace.slots[widest] > slots_per_worker:
         raise TooWideError(
             f"{trace.source}: row {widest + 1}, column slots: task {trace.keys[widest]!r} wants "
-            f"{trace.slots[widest]}, a worker has {service.slots_per_worker}: it can never run; "
+            f"{trace.slots[widest]}, a worker has {slots_per_worker}: it can never run; "
             "give more slots per worker"
         )
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from autoscaler.settings import Settings
     from simulations.trace_place import TracePlace
+    from simulations.trace_place import TracePlace as File
+else:
+
+    class File:
+        """What help calls a `TracePlace`, whose module few command lines need to import."""
+
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -52,7 +58,7 @@ def _place(text: str) -> TracePlace:
 
 
 TraceArgument = Annotated[
-    Any,  # a TracePlace, whose module a command line about something else need not import
+    File,
     typer.Argument(
         parser=_place,
         metavar="TRACE",

@@ -181,3 +181,11 @@ def test_explain_shows_failures_and_alarms_and_no_terminal_escape(folder):
     shown = command("explain", "--log", "log.jsonl").stdout
     assert "load unknown: refused?[2J; fleet unknown: AccessDenied; desired count 1" in shown
     assert "alarm phantom_tasks: 3 tasks" in shown
+
+
+def test_help_says_what_a_trace_is():
+    """A file, and no type of Python's."""
+    shown = command("simulate", "--help").stdout
+    assert "TRACE" in shown
+    assert "<File>" in shown
+    assert "<Any>" not in shown

@@ -94,3 +94,14 @@ def test_what_cannot_be_is_one_line(trace, words, code, message):
     assert done.exit_code == code
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["simulate", "--runs", "2"], ["compare", "mwaa", "mwaa"]], ids=lambda each: each[0]
+)
+def test_a_task_that_fits_on_no_worker_is_wrong_input_in_many_runs_too(tmp_path, command):
+    """Exit code 2, before anything is played."""
+    path = tmp_path / "wide.csv"
+    path.write_text("task_key,queued_at,duration_s,slots\na,0,5,40\n")
+    done = CliRunner().invoke(app, [command[0], str(path), *command[1:], "--slots", "16", "--seed", "1"])
+    assert (done.exit_code, "task 'a' wants 40, a worker has 16" in done.stderr) == (2, True)
