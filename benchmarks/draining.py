@@ -12,7 +12,7 @@ Each trace is played in Airflow 3.3's semantics on Fargate, with Amazon MWAA's f
 
 Waits are made equal with the knob that trades them for worker-hours: how long a lower wish must have lasted
 (`guards.stabilization_in_seconds`).  Of each way the shortest window is searched, to a quarter of it, that
-makes the p95 wait no longer than that of `when-idle`, and than that of `careful` without a window. 
+makes the p95 wait no longer than that of `when-idle`, and than that of `careful` without a window.
 Where even a day's window does not, there is no row.
 """
 
