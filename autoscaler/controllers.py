@@ -34,22 +34,22 @@ def controller_of(target: Target, settings: Settings) -> Controller:
             pending_deadline_seconds=guards.pending_deadline_seconds,
             parallelism=settings.airflow.parallelism,
         ),
-        way_in=way_in_of(target),
+        way_in=way_in_of(target, settings),
         respect=Respect(guards.foreign_quiet_seconds),
         demand_max_age_seconds=target.demand_max_age_seconds,
         observing=settings.mode is Mode.OBSERVE,
     )
 
 
-def way_in_of(target: Target) -> Caution | SafeRemoval:
+def way_in_of(target: Target, settings: Settings) -> Caution | SafeRemoval:
     """How the target's workers leave."""
-    removal, guards = target.removal, target.guards
+    removal, guards, mode = target.removal, target.guards, settings.removal_mode(target)
     max_age_seconds = 3 * target.interval_seconds + target.read_deadline_seconds
-    if removal.mode is RemovalMode.CAREFUL:
+    if mode is RemovalMode.CAREFUL:
         return Caution(guards.pending_deadline_seconds, max_age_seconds)
     return SafeRemoval(
         Patience(deadline_seconds=removal.deadline_seconds, kills=removal.kills),
-        consolidates=removal.mode is RemovalMode.GATHER,
+        consolidates=mode is RemovalMode.GATHER,
         pending_deadline_seconds=guards.pending_deadline_seconds,
         evidence_max_age_seconds=max_age_seconds,
         protection_seconds=60.0 * target.protection_minutes,

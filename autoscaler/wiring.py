@@ -155,13 +155,13 @@ class _Parts:
             for choice in target.sources
         ]
         source = Fallback(choices, deadline_seconds=deadline, clock=self.clock)
-        gathers = target.removal.mode is RemovalMode.GATHER
+        gathers = self.settings.removal_mode(target) is RemovalMode.GATHER
         witness = self.database.target(queues, tells_work_left=gathers) if self.database else None
         return Ports(source, fleet, witness, self._intake(target))
 
     def _intake(self, target: Target) -> Intake | None:
         """None where nobody may be told anything."""
-        if self.remote is None or target.removal.mode is RemovalMode.CAREFUL:
+        if self.remote is None or self.settings.removal_mode(target) is RemovalMode.CAREFUL:
             return None
         from autoscaler.intake.celery import CeleryIntake  # noqa: PLC0415 - of an extra
 
@@ -202,7 +202,7 @@ class _Parts:
 def _remote(settings: Settings, clock: Callable[[], float], stack: AsyncExitStack) -> Remote | None:
     """The workers' remote control, if a target uses it.  Raises `WiringError`."""
     celery = settings.celery
-    if all(target.removal.mode is RemovalMode.CAREFUL for target in settings.targets.values()):
+    if all(settings.removal_mode(target) is RemovalMode.CAREFUL for target in settings.targets.values()):
         return None
     try:
         from autoscaler.intake.broker import broker_of, url_from_file  # noqa: PLC0415 - of an extra

@@ -124,8 +124,8 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{where} reads airflow_db, but airflow.database_url (or _file, or _secret) is not set"
                 )
-            if target.removal.mode is not RemovalMode.CAREFUL:
-                needs = f"{where}.removal.mode {target.removal.mode} needs"
+            if (mode := self.removal_mode(target)) is not RemovalMode.CAREFUL:
+                needs = f"{where}.removal.mode {mode} needs"
                 if not self.celery.has_broker:
                     raise ValueError(f"{needs} celery.broker_url (or _file)")
                 if not self.airflow.has_database:
@@ -135,6 +135,13 @@ class Settings(BaseSettings):
             if target.queues and any(choice.use is not SourceKind.AIRFLOW_DB for choice in target.sources):
                 raise ValueError(f"{where} has queues, which only airflow_db can tell apart")
         return self
+
+    def removal_mode(self, target: Target) -> RemovalMode:
+        """How the target's workers leave."""
+        if target.removal.mode is not None:
+            return target.removal.mode
+        tells = self.celery.has_broker and self.airflow.has_database
+        return RemovalMode.IDLE if tells else RemovalMode.CAREFUL
 
     @property
     def shared_name(self) -> str:

@@ -39,9 +39,10 @@ class RemovalMode(StrEnum):
 class Removal(Section):
     """How workers leave, and how long they may take."""
 
-    mode: RemovalMode = RemovalMode.CAREFUL
-    """`careful`: busy workers are protected, ECS picks among the others.  With a `celery.broker_url` also
-    `idle`: chosen idle workers stop taking tasks and leave; `gather`: busy ones too, once they are done."""
+    mode: RemovalMode | None = None
+    """`careful`: busy workers are protected, ECS picks among the others.  `idle`: chosen idle workers stop
+    taking tasks and leave; `gather`: busy ones too, once they are done.  Without it `idle` where `celery`
+    names a broker and `airflow` a database, else `careful`."""
     deadline_seconds: PositiveFloat = 3600.0
     """A worker that is not empty by then takes tasks again, and is left alone for as long."""
     kills: bool = False

@@ -8,6 +8,7 @@ import pytest
 
 from autoscaler.configuration import load
 from autoscaler.controllers import controller_of
+from autoscaler.core.drain import Caution
 from autoscaler.core.guards import Cooldown, Rate, RateRule, Stabilization, Tolerance
 from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsFleet
@@ -183,7 +184,8 @@ async def test_workers_are_told_only_where_the_daemon_acts_and_a_removal_wants_i
     text = REMOVAL + DATABASE + BROKER
     async with wired(settings('mode = "act"\n' + text), time) as parts:
         assert parts.ports["default"].intake.queues == {"etl"}
-    for quiet in (text, 'mode = "act"\n' + TARGET + DATABASE + BROKER):
+    careful = TARGET + 'removal = {mode = "careful"}\n'
+    for quiet in (text, 'mode = "act"\n' + careful + DATABASE + BROKER):
         async with wired(settings(quiet), time) as parts:
             assert parts.ports["default"].intake is None
 
@@ -201,6 +203,21 @@ async def test_a_broker_that_cannot_be_used_is_named_without_its_secrets(setting
         async with wired(settings(f'mode = "act"\n{REMOVAL}{DATABASE}[celery]\n{broker}\n'), time):
             pytest.fail("wired")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_broker_is_used_unless_somebody_says_otherwise(settings):
+    """Nobody names one for nothing; without it, or without a database, ECS picks."""
+
+    def way_in(text):
+        loaded = settings(text)
+        return controller_of(loaded.targets["default"], loaded).way_in
+
+    statsd = TARGET + 'sources = ["statsd"]\n'
+    assert way_in(DATABASE + BROKER + TARGET) == way_in(
+        DATABASE + BROKER + TARGET + 'removal = {mode = "idle"}\n'
+    )
+    for text in (DATABASE + TARGET, "statsd = {}\n" + BROKER + statsd):
+        assert isinstance(way_in(text), Caution)
 
 
 def test_the_way_in_is_as_configured(settings):
