@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import NamedTuple
 
 from autoscaler.core.alarms import Watch
 from autoscaler.core.controller import Controller
 from autoscaler.core.guards import Bounds, GuardChain
+from autoscaler.core.ownership import WRITE_SETTLES_SECONDS, Respect
 from autoscaler.core.removal import SafeRemoval
-from autoscaler.core.state import State
+from autoscaler.core.state import Phase, State
 from autoscaler.core.victims import Patience
 from policies.model import Decision, LastWrite, Observation, Refused
 from policies.mwaa import Mwaa, ScaleIn
 from tests.core.removal_world import BusyWorkerStoppedError, Worker, World
 
 TICK_SECONDS = 10.0
-AGE_LIMIT = 60.0
-"""No rule of the search's controller asks whether something is older."""
+QUIET_SECONDS = 30.0
 PATIENCE = Patience(deadline_seconds=60.0, settle_seconds=30.0, freeze_seconds=40.0, deaf_seconds=30.0)
 
 
@@ -27,7 +28,8 @@ def controller_for(most: int, way_in: SafeRemoval | None = None) -> Controller:
     """One slot a worker, so that every task wants a worker of its own; between 1 and `most` workers."""
     removal = SafeRemoval(PATIENCE, consolidates=True, stopped_share=0.5, pending_deadline_seconds=1e9)
     policy, guards = Mwaa(1, ScaleIn.CONTINUOUS), GuardChain(Bounds(1, most))
-    return Controller(policy, guards, Watch(1, most), way_in=way_in or removal, history_bound=1)
+    watch, respect = Watch(1, most), Respect(QUIET_SECONDS)
+    return Controller(policy, guards, watch, way_in or removal, respect, history_bound=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Node(NamedTuple):
     daemons: tuple[Daemon, ...]
     at: float
     faults: int
+    before: Node | None = None
+    """How the search came here."""
 
 
 def _started(controller: Controller) -> Daemon:
@@ -53,57 +57,78 @@ def _started(controller: Controller) -> Daemon:
     return Daemon(controller.initial(), wants_workers=True)
 
 
+_Known = tuple[dict[str, tuple[object, ...]], tuple[object, ...]]
 Lie = Callable[[Daemon, Observation], Observation]
 """What a daemon with a bug makes of what it sees."""
 
 
-def key(node: Node) -> tuple[object, ...]:
-    """The same for all nodes whose futures are the same: names and absolute times do not matter."""
+def key(node: Node) -> int:
+    """The same for all nodes whose futures are the same: names and absolute times do not matter, nor which
+    daemon is which.
+
+    A hash of 64 bits: that two of a million nodes have the same by chance is less likely than 1 in 10^7.
+    """
     world = node.world
     known = [_known(daemon, node.at) for daemon in node.daemons]
+    return hash(frozenset(_key(world, node.faults, order) for order in permutations(known)))
+
+
+def _key(world: World, faults: int, known: tuple[_Known, ...]) -> int:
     rows = sorted(
-        (
-            (each.runs, each.busy, each.consuming, each.protected, each.flying, each.young),
-            *(of_worker.get(each.name, ()) for of_worker, _ in known),
+        hash(
+            (
+                (each.runs, each.busy, each.consuming, each.protected, each.flying, each.young),
+                *(of_worker.get(each.name) for of_worker, _ in known),
+            )
         )
         for each in world.workers
     )
-    whole = (world.desired, world.queued, world.late, world.slow, node.faults)
-    return (tuple(rows), whole, *(of_all for _, of_all in known))
+    whole = (world.desired, world.queued, world.late, world.slow, faults)
+    return hash((tuple(rows), whole, *(of_all for _, of_all in known)))
 
 
-def _known(daemon: Daemon, at: float) -> tuple[dict[str, tuple[object, ...]], tuple[object, ...]]:
-    """What a daemon remembers, by worker and of all."""
+def _known(daemon: Daemon, at: float) -> _Known:
+    """What a daemon remembers, by worker and of all; no instant for longer than any rule asks for it."""
     state = daemon.state
     removal, ownership = state.removal, state.ownership
 
-    def age(instant: float, limit: float = AGE_LIMIT) -> float:
+    def age(instant: float, limit: float) -> float:
         return max(min(at - instant, limit), -limit)
 
-    by_worker: dict[str, tuple[object, ...]] = {}
+    ranks = {since: rank for rank, since in enumerate(sorted({since for _, since in removal.idle_since}))}
+    by_worker: dict[str, tuple[object, ...]] = {
+        worker: ("idle", ranks[since]) for worker, since in removal.idle_since
+    }
+
+    def noted(worker: str, *values: object) -> None:
+        by_worker[worker] = (*by_worker.get(worker, ()), *values)
+
     for victim in removal.victims:
-        ages = age(victim.chosen_at, PATIENCE.deadline_seconds), age(victim.since, PATIENCE.settle_seconds)
-        by_worker[victim.worker] = ("victim", victim.phase.value, *ages)
+        noted(victim.worker, victim.phase.value, age(victim.chosen_at, PATIENCE.deadline_seconds))
+        if victim.phase is Phase.LEAVING:
+            noted(victim.worker, age(victim.since, PATIENCE.settle_seconds))
+        if victim.phase is Phase.IDLE:
+            noted(victim.worker, age(victim.since, PATIENCE.confirm_seconds))
     for each in removal.spared:
-        by_worker[each.worker] = (*by_worker.get(each.worker, ()), "spared", age(each.until))
+        noted(each.worker, "spared", age(each.until, PATIENCE.deadline_seconds))
     for returning in removal.returning:
         bare = None if returning.bare_since is None else age(returning.bare_since, PATIENCE.deaf_seconds)
-        ages = age(returning.since, 2 * PATIENCE.deaf_seconds), bare
-        by_worker[returning.worker] = (*by_worker.get(returning.worker, ()), "returning", *ages)
+        noted(returning.worker, "returning", age(returning.since, 2 * PATIENCE.deaf_seconds), bare)
     for worker in state.protected:
-        by_worker[worker] = (*by_worker.get(worker, ()), "ours")
+        noted(worker, "ours")
+    settles = len(ownership.expected) > 1 or ownership.unconfirmed
     of_all = (
         daemon.wants_workers,
         daemon.last_write,
         removal.lowered_to,
         removal.adopted,
-        age(removal.frozen_until),
-        age(removal.unsure_until),
+        age(removal.frozen_until, PATIENCE.freeze_seconds),
         ownership.expected,
-        age(ownership.wrote_at),
+        age(ownership.wrote_at, WRITE_SETTLES_SECONDS) if settles else None,
         ownership.unconfirmed,
         ownership.confirmed,
-        tuple(age(each) for each in ownership.foreign_at),
+        len(ownership.foreign_at),
+        age(ownership.foreign_at[-1], QUIET_SECONDS) if ownership.foreign_at else None,
         state.short_since is None,
     )
     return by_worker, of_all
@@ -116,7 +141,7 @@ def following(node: Node, controller: Controller, lie: Lie | None = None) -> Ite
         for world, after, faults in _ticked(node.world, daemon, at, node.faults, controller, lie):
             daemons = (*node.daemons[:number], after, *node.daemons[number + 1 :])
             for later in world.later(at):
-                yield Node(later, daemons, at, faults)
+                yield Node(later, daemons, at, faults, node)
 
 
 def _ticked(
@@ -159,36 +184,40 @@ def acted(
 class Found(NamedTuple):
     """What a search reached."""
 
-    nodes: dict[tuple[object, ...], Node]
+    count: int
+    sample: list[Node]
     complete: bool
 
 
-def search(start: Node, controller: Controller, most_nodes: int, lie: Lie | None = None) -> Found:
-    """Breadth first, until there is nothing new or too much."""
-    nodes = {key(start): start}
-    came_from: dict[int, Node] = {}
+def search(
+    start: Node, controller: Controller, most_nodes: int, lie: Lie | None = None, *, every: int = 1
+) -> Found:
+    """Breadth first, until there is nothing new or too much; every so many nodes are kept."""
+    met, sample = {key(start)}, [start]
     open_ = deque([start])
     while open_:
-        if len(nodes) >= most_nodes:
-            return Found(nodes, complete=False)
+        if len(met) >= most_nodes:
+            return Found(len(met), sample, complete=False)
         node = open_.popleft()
         try:
             for after in following(node, controller, lie):
-                if (name := key(after)) not in nodes:
-                    nodes[name] = after
-                    came_from[id(after)] = node
+                if (name := key(after)) not in met:
+                    met.add(name)
                     open_.append(after)
+                    if len(met) % every == 0:
+                        sample.append(after._replace(before=None))
         except BusyWorkerStoppedError as error:
-            raise BusyWorkerStoppedError("\n".join([*_story(node, came_from), str(error)])) from None
-    return Found(nodes, complete=True)
+            raise BusyWorkerStoppedError("\n".join([*_story(node), str(error)])) from None
+    return Found(len(met), sample, complete=True)
 
 
-def _story(node: Node, came_from: dict[int, Node]) -> list[str]:
+def _story(node: Node) -> list[str]:
     """How the search came there, a line a tick."""
-    nodes = [node]
-    while (before := came_from.get(id(nodes[-1]))) is not None:
-        nodes.append(before)
-    return [_told(each) for each in reversed(nodes)]
+    lines = [_told(node)]
+    while node.before is not None:
+        node = node.before
+        lines.append(_told(node))
+    return lines[::-1]
 
 
 def _told(node: Node) -> str:

@@ -35,9 +35,10 @@ EVERY = 97
 def test_nothing_that_may_happen_stops_a_busy_worker(workers, busy, faults, daemons, nodes):
     """All of it is searched, or the first so many; and in the end one worker is left and takes tasks."""
     controller = controller_for(workers)
-    found = search(beginning(workers, busy, faults, controller, daemons=daemons), controller, nodes)
+    start = beginning(workers, busy, faults, controller, daemons=daemons)
+    found = search(start, controller, nodes, every=EVERY)
     assert found.complete is (nodes == ALL)
-    for node in list(found.nodes.values())[::EVERY]:
+    for node in found.sample:
         assert is_well(calmed(node, controller, CALM_TICKS)), node
 
 

@@ -56,23 +56,32 @@ KEPT = {
 
 
 @dataclass
+class Daemon:
+    """What one daemon remembers between two ticks."""
+
+    state: State
+    last_write: LastWrite = None
+    wants_workers: bool = True
+    known: frozenset[str] = frozenset()
+    """The workers that it has listed last: the others it can tell nothing."""
+
+
+@dataclass
 class Story:
-    """One random world with one daemon at a time."""
+    """One random world with one daemon at a time, or several that know nothing of each other."""
 
     seed: int
     faults: float
     controller: Controller
     world: World
+    count: int = 1
     luck: Random = field(init=False)
-    state: State = field(init=False)
-    last_write: LastWrite = None
-    wants_workers: bool = True
-    known: frozenset[str] = frozenset()
-    """The workers that this daemon has listed last: the others it can tell nothing."""
+    daemons: list[Daemon] = field(init=False)
     late: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.luck, self.state = Random(self.seed), self.controller.initial()
+        self.luck = Random(self.seed)
+        self.daemons = [Daemon(self.controller.initial()) for _ in range(self.count)]
 
     def unlucky(self, share: float = 1.0) -> bool:
         return self.luck.random() < self.faults * share
@@ -80,25 +89,38 @@ class Story:
     def run(self, seconds: float) -> None:
         until = self.world.now + seconds
         while self.world.now < until:
-            self.tick(self.world.now + TICK_SECONDS)
+            self.tick()
 
-    def tick(self, at: float) -> None:
+    def tick(self) -> None:
+        """All daemons look and act within a tick; one may be slow, and the next look before it acts."""
+        at, pending = self.world.now, list[tuple[Daemon, Decision]]()
+        for daemon in self.daemons:
+            at += TICK_SECONDS / self.count
+            self.pass_time(at)
+            daemon.state, decision = self.controller.step(daemon.state, self.look(at, daemon))
+            daemon.wants_workers = decision.wants_workers
+            pending.append((daemon, decision))
+            if daemon is self.daemons[-1] or not self.unlucky():
+                self.act(pending, at)
+                pending = []
+
+    def act(self, pending: list[tuple[Daemon, Decision]], at: float) -> None:
+        for daemon, decision in pending:
+            daemon.last_write = self.done(decision, at, daemon)
+            if self.unlucky(0.05):  # the daemon dies, and another one starts
+                self.daemons[self.daemons.index(daemon)] = Daemon(self.controller.initial())
+
+    def pass_time(self, at: float) -> None:
         for due, desired in sorted(self.late):
             if due <= at:
                 self.late.remove((due, desired))
                 self.world.advance(due)
                 self.write(desired)
         self.world.advance(at)
-        self.state, decision = self.controller.step(self.state, self.look(at))
-        self.wants_workers = decision.wants_workers
-        self.last_write = self.done(decision, at)
-        if self.unlucky(0.05):  # the daemon dies, and another one starts
-            self.state, self.last_write, self.wants_workers = self.controller.initial(), None, True
-            self.known = frozenset()
 
-    def look(self, at: float) -> Observation:
+    def look(self, at: float, daemon: Daemon) -> Observation:
         """Workers are also listed unasked now and then, and then nobody says who is busy."""
-        world, asked = self.world, self.wants_workers
+        world, asked = self.world, daemon.wants_workers
         listed = (asked or self.luck.random() < 1 / 6) and not self.unlucky(0.3)
         capacity: Capacity | Unavailable = world.capacity(list_workers=listed)
         seen, evidence = placed(capacity, world.busy() if asked and not self.unlucky(0.3) else None)
@@ -107,15 +129,15 @@ class Story:
         if self.unlucky(0.3):
             seen = Unavailable("no answer")
         if isinstance(seen, Capacity) and seen.workers is not None:
-            self.known = frozenset(seen.workers.ids)
-        return Observation(at, world.demand(), seen, evidence, self.last_write)
+            daemon.known = frozenset(seen.workers.ids)
+        return Observation(at, world.demand(), seen, evidence, daemon.last_write)
 
-    def done(self, decision: Decision, at: float) -> LastWrite:
+    def done(self, decision: Decision, at: float, daemon: Daemon) -> LastWrite:
         """The parts of a decision, each of which may fail by itself."""
         known = frozenset(self.world.fleet.alive.keys())
         before = self.world.fleet.intake_stopped & known
-        stopped = before if self.unlucky() else decision.intake_stopped & known & self.known  # no broker
-        stopped |= before - self.known
+        stopped = before if self.unlucky() else decision.intake_stopped & known & daemon.known  # no broker
+        stopped |= before - daemon.known
         granted = frozenset(each for each in sorted(decision.protected & known) if not self.unlucky())
         released = frozenset(each for each in sorted(decision.released & known) if not self.unlucky())
         told = decide(protected=granted, released=released, intake_stopped=stopped)
@@ -141,7 +163,7 @@ class Story:
         held, before = self.world.busy().slots_by_host, set(self.world.fleet.alive)
         outcome = self.world.apply(decision)
         gone = before - self.world.fleet.alive.keys()
-        assert not gone & held.keys(), (self.world.now, gone & held.keys(), self.state.removal)
+        assert not gone & held.keys(), (self.world.now, gone & held.keys(), self.daemons)
         return outcome
 
 
@@ -152,6 +174,7 @@ def story(
     way_in: SafeRemoval,
     airflow: Airflow = PLAIN,
     source: SourceModel = DATABASE,
+    daemons: int = 1,
     **model: float,
 ) -> Story:
     """Bursts of tasks of some seconds up to half an hour, over eight workers at most."""
@@ -166,7 +189,7 @@ def story(
     )
     service = ServiceModel(4, **(KEPT | model))
     world = World(trace, service, seed, workers=1, airflow=airflow, source=source)
-    return Story(seed, faults, controller, world)
+    return Story(seed, faults, controller, world, daemons)
 
 
 WAYS = [
@@ -211,6 +234,19 @@ def test_so_it_is_with_a_real_airflows_delays(seed, way_in):
     told = story(seed, faults=0.1, way_in=way_in, airflow=AIRFLOW_3)
     told.run(BUSY_SECONDS)
     told.faults = 0.0
+    told.run(CALM_SECONDS)
+    fleet = told.world.fleet
+    assert (fleet.killed_tasks, fleet.desired, len(fleet.intake_stopped)) == (0, 1, 0)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), way_in=st.sampled_from(WAYS))
+def test_two_daemons_at_once_lose_nothing_either(seed, way_in):
+    """What one prepares the other protects; in the end one of them is gone."""
+    told = story(seed, faults=0.1, way_in=way_in, daemons=2)
+    told.run(BUSY_SECONDS)
+    told.faults = 0.0
+    del told.daemons[1]
     told.run(CALM_SECONDS)
     fleet = told.world.fleet
     assert (fleet.killed_tasks, fleet.desired, len(fleet.intake_stopped)) == (0, 1, 0)
