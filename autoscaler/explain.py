@@ -155,7 +155,8 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(document))  # noqa: T201 - the command's output
         return
     console = Console(highlight=False, markup=False)
-    console.print(plain(f"mode {document.get('mode')}{_lease_text(document.get('lease'))}"), style="bold")
+    heading = f"mode {document.get('mode')}{_lease_text(document.get('lease'))}"
+    console.print(plain(heading), style="bold", soft_wrap=True)
     columns = ("target", "healthy", "queued", "running tasks", "workers", "desired", "decision", "reason")
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, view in document["targets"].items():
@@ -165,7 +166,8 @@ def print_status(document: dict[str, Any], *, as_json: bool) -> None:
             *(_cell(view.get(key)) for key in ("queued", "running_tasks", "running", "desired", "decision")),
             plain(str(view.get("reason"))),
         )
-    console.print(table)
+    if document["targets"]:  # a stand-by has none
+        console.print(table)
     for name, view in document["targets"].items():
         if "budget" in view:
             console.print(plain(f"budget {name}: {view['budget']}"), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from autoscaler.core.agreement import Intakes
-from autoscaler.ports import Fleet, Intake, IntakeError, Told
+from autoscaler.ports import Fleet, Intake, Told
 from policies.model import Capacity, Decision, LastWrite, Refused, Workers
 
 Refusal = Callable[[], Awaitable[str]]
@@ -41,5 +41,5 @@ class FencedIntake:
 
     async def apply(self, stopped: frozenset[str], workers: Workers) -> Told:
         if why := await self._refusal():
-            raise IntakeError(f"nobody was told anything: {why}")
+            return Told(unconfirmed=dict.fromkeys(stopped, why))
         return await self._intake.apply(stopped, workers)

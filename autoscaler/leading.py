@@ -94,7 +94,8 @@ class Term:
     async def ended(self) -> None:
         """Returns when somebody else may lead; until then keeps the lease."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self._keep)
+            if self.epoch:
+                group.start_soon(self._keep)
             await self._over.wait()
             group.cancel_scope.cancel()
 

@@ -115,7 +115,10 @@ class Leads:
     """The daemon that asked acts."""
 
     epoch: int
-    """Another at every taking: what was decided under one is not written under the next."""
+    """Another at every taking: what was decided under one is not written under the next.
+
+    0 where nobody else wants the lease, and it need not be kept.
+    """
     quiet_seconds: float = 0.0
     """For at least so long before, nobody's lease was confirmed."""
 

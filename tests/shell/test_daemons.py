@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from autoscaler.demo.ecs import ServiceSpec, running_ecs
+from tests.lease.relay import relay
 from tests.servers.postgres import PASSWORD, postgres
 from tests.shell.daemon import running_daemon, until
 from tests.sources.airflow_db.world import AirflowWorld
@@ -171,6 +172,26 @@ async def test_a_stopped_leader_that_wakes_does_not_write(config, airflow, ecs):
         assert all(line["result"] == "refused" for line in first.events("write")[seen:])
         assert second.process.returncode is None
         second.process.send_signal(signal.SIGCONT)
+
+
+async def test_a_leader_cut_off_from_the_lease_does_not_write(config, airflow, ecs, server, tmp_path):
+    """It still sees load and ECS, and wants to write: the other daemon does, once it leads."""
+    folder = str(server.folder.path)
+    async with relay(f"{tmp_path}/.s.PGSQL.5432", f"{folder}/.s.PGSQL.5432") as way:
+        cut_off = server.url().replace(folder, str(tmp_path))
+        async with running_daemon(
+            config(f'kind = "database"\nname = "n"\ndatabase_url = "{cut_off}"')
+        ) as first:
+            await until(lambda: first.decisions)
+            async with running_daemon(config('kind = "database"\nname = "n"')) as second:
+                await until(lambda: second.events("standing by"))
+                way.cut = True
+                await airflow.tasks(3, "queued")
+                await until(lambda: first.events("lease lost"))
+                await until(lambda: second.events("write"))
+    assert sizes(ecs) == [3]
+    assert all(line["result"] == "refused" for line in first.events("write"))
+    assert [line["result"] for line in second.events("write")] == ["applied"]
 
 
 async def test_a_reload_keeps_the_lease(config, airflow, ecs):

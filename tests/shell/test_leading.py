@@ -13,7 +13,7 @@ from autoscaler.core.guards import Bounds, GuardChain
 from autoscaler.leading import Candidate, LeaseTiming, Term
 from autoscaler.lease.alone import Alone
 from autoscaler.loop import Ports, TargetLoop, Timing
-from autoscaler.ports import IntakeError, Leads, StandsBy, Tick
+from autoscaler.ports import Leads, StandsBy, Tick
 from policies.model import NOBODY, Applied, Capacity, Decision, Demand, LastWrite, Refused, Unknown
 from policies.mwaa import Mwaa
 from tests.shell.memory_lease import LeaseKeeper
@@ -315,6 +315,9 @@ async def test_a_defect_of_an_adapter_costs_the_lease_and_not_the_daemon():
             raise KeyError("password=hunter2")
 
     class BrokenLater(Alone):
+        async def acquire(self) -> Leads:
+            return Leads(1)
+
         async def confirm(self, epoch: int) -> None:
             raise KeyError("password=hunter2")
 
@@ -323,8 +326,20 @@ async def test_a_defect_of_an_adapter_costs_the_lease_and_not_the_daemon():
     b.candidate = Candidate(BrokenLater(), LEASE, b)
     await play(a, b, seconds=15)
     assert a.told[0] == "unknown the lease could not be asked: unexpected KeyError"
-    assert b.told[1] == "lost 0: the lease could not be confirmed: unexpected KeyError"
+    assert b.told[1] == "lost 1: the lease could not be confirmed: unexpected KeyError"
     assert b.service.writes == []
+
+
+async def test_a_process_that_was_stopped_while_it_asked_does_not_write():
+    """The answer was there at once; when it is read, it is five seconds old."""
+
+    class Stopped(Alone):
+        async def confirm(self, epoch: int) -> None:
+            trio.lowlevel.current_clock().jump(5)
+
+    term = Term(Stopped(), 1, LEASE)
+    assert await term.refusal() == "the lease was not confirmed within 4 s"
+    assert await term.refusal() == term.why_over != ""
 
 
 async def test_an_intake_is_fenced_too():
@@ -349,6 +364,7 @@ async def test_an_intake_is_fenced_too():
     assert await fenced.look(None) == {}
     await fenced.apply(NOBODY, None)
     keeper.lose()
-    with pytest.raises(IntakeError, match="nobody was told anything: the lease is lost"):
-        await fenced.apply(NOBODY, None)
+    told = await fenced.apply(frozenset({"w1"}), None)
+    assert told.unconfirmed == {"w1": "the lease is lost"}
+    assert await term.refusal() == "the lease is lost"
     assert intake.told == [NOBODY]
