@@ -10,27 +10,28 @@ from pathlib import Path
 import anyio
 
 from autoscaler.demo.children import DemoError, children, own_environment
+from tests.e2e import release_2, release_3
 from tests.e2e.forecast import HEADER, forecast, measured
-from tests.e2e.installation import RELEASES, InstallationError, installed
+from tests.e2e.installation import InstallationError, installed
 from tests.e2e.scene import Scene, running_scene
 from tests.e2e.story import with_accidents, without_accidents, without_the_protocol
 
-VERSIONS = {"3": "3.3", "2": "2.11"}
-"""As the simulator calls them."""
+RELEASES = {"3": release_3.Release, "2": release_2.Release}
 
 
-async def play(release: str, folder: Path) -> list[str]:
+async def play(number: str, folder: Path) -> list[str]:
     """What failed.  Raises `DemoError`, `InstallationError`."""
     started_at = time.time()
-    programs = installed(release)
-    print(f"{time.time() - started_at:6.1f} s  Airflow {release} installed; its logs: {folder}", flush=True)
+    programs = installed(number)
+    print(f"{time.time() - started_at:6.1f} s  Airflow {number} is installed; its logs: {folder}", flush=True)
+    release = RELEASES[number](folder)
     with own_environment(), children() as family:
-        async with running_scene(family, folder, programs, started_at) as scene:
+        async with running_scene(family, folder, programs, release, started_at) as scene:
             await scene.fleet.until_ready(1)
             scene.say("Airflow runs, and its first worker")
             await with_accidents(scene)
             await without_accidents(scene)
-            await compared(scene, folder, VERSIONS[release])
+            await compared(scene, folder, release.version)
             await without_the_protocol(scene)
             return scene.failures
 
@@ -48,7 +49,7 @@ async def compared(scene: Scene, folder: Path, version: str) -> None:
 def main() -> int:
     """The process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e", description=__doc__)
-    parser.add_argument("--airflow", choices=RELEASES, default="3", help="which release; default: 3")
+    parser.add_argument("--airflow", choices=tuple(RELEASES), default="3", help="which release; default: 3")
     parser.add_argument("--keep", action="store_true", help="keep the logs although all went well")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="e2e-", dir="/tmp"))  # short: sockets are in it

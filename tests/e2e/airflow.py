@@ -1,25 +1,45 @@
-"""A real Airflow: its scheduler, its DAG processor, its API, over a real PostgreSQL and a real Redis."""
+"""A real Airflow over a real PostgreSQL and a real Redis: everything but the workers."""
 
-import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import asyncpg
-import httpx
 
-from autoscaler.demo.children import Children, DemoError
+from autoscaler.demo.children import Child, Children, DemoError
 from autoscaler.demo.postgres import USER, installed_programs, running_postgres
 from tests.e2e.broker import Broker, running_broker
-from tests.e2e.ports import free_tcp_port, free_udp_port
+from tests.e2e.ports import free_udp_port
 from tests.e2e.waiting import until
 
 HERE = Path(__file__).parent
 GRANTS = HERE.parents[1] / "deploy" / "postgres-grants.sql"
 BOOT_SECONDS = 240.0
 POOLS = {"narrow": 2}
+DAGS = 7
+
+
+class Desk(Protocol):
+    """Where runs are ordered."""
+
+    async def ready(self) -> bool: ...
+
+    async def prepare(self, pools: dict[str, int]) -> None: ...
+
+    async def trigger(self, dag: str, run: str, conf: dict[str, object]) -> None: ...
+
+
+class Release(Protocol):
+    """What is one release's own."""
+
+    version: str
+    settings: Mapping[str, Mapping[str, object]]
+    parts: Sequence[tuple[str, Sequence[str]]]
+
+    def desk(self) -> AbstractAsyncContextManager[Desk]: ...
 
 
 @dataclass
@@ -34,7 +54,7 @@ class Airflow:
     """Where it sends its metrics, whether anybody listens or not."""
     marks: Path
     """A folder for what the tasks write."""
-    client: httpx.AsyncClient
+    desk: Desk
     runs: list[str] = field(default_factory=list)
     """Ids of all runs that were triggered, in order; no two are the same."""
 
@@ -43,11 +63,7 @@ class Airflow:
         for dag in dags:
             run = f"{dag}-{len(self.runs)}"
             self.runs.append(run)
-            answer = await self.client.post(
-                f"/api/v2/dags/{dag}/dagRuns",
-                json={"dag_run_id": run, "logical_date": None, "conf": conf},
-            )
-            answer.raise_for_status()
+            await self.desk.trigger(dag, run, conf)
 
     async def states(self) -> dict[str, int]:
         """How many task instances are in each state."""
@@ -60,6 +76,10 @@ class Airflow:
         """How many DAG runs have not ended."""
         sql = "SELECT count(*) AS runs FROM dag_run WHERE state IN ('queued', 'running')"
         return int((await self.query(sql))[0]["runs"])
+
+    async def dags(self) -> int:
+        """How many DAGs Airflow has read."""
+        return int((await self.query("SELECT count(*) AS dags FROM serialized_dag"))[0]["dags"])
 
     async def reader_url(self) -> str:
         """The URL of the user that `deploy/postgres-grants.sql` makes for the daemon."""
@@ -79,50 +99,54 @@ class Airflow:
 
 @asynccontextmanager
 async def running_airflow(
-    children: Children, folder: Path, programs: Path, slots_per_worker: int
+    children: Children, folder: Path, programs: Path, release: Release, slots_per_worker: int
 ) -> AsyncIterator[Airflow]:
-    """Airflow 3, ready to take runs.  Raises `DemoError`."""
+    """Airflow, ready to take runs.  Raises `DemoError`."""
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(running_postgres(children, folder / "db"))
         broker = await stack.enter_async_context(running_broker(children, folder / "broker"))
-        port, statsd_port, marks = free_tcp_port(), free_udp_port(), folder / "marks"
-        marks.mkdir()
+        statsd_port, marks = free_udp_port(), folder / "marks"
+        await anyio.Path(marks).mkdir()
+        alchemy_url = database_url.replace("://", "+psycopg2://")
         environment = {
-            **_environment(folder, programs, port, statsd_port),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url.replace("://", "+psycopg2://"),
-            "AIRFLOW__CELERY__BROKER_URL": broker.url,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database_url.replace('://', '+psycopg2://')}",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(slots_per_worker),
+            "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(HERE / "inside"),
+            "HOSTNAME": "scheduler",
+            "AIRFLOW_HOME": str(folder / "home"),
             "E2E_MARKS": str(marks),
+            **_variables(release.settings),
+            **_variables(_settings(folder, alchemy_url, broker.url, statsd_port, slots_per_worker)),
         }
 
-        async def start(name: str, *arguments: str):
+        async def start(name: str, program: str, *arguments: str) -> Child:
+            command = [programs / program, *arguments]
             log = folder / f"{name}.log"
-            command = [programs / "airflow", *arguments]
             running = children.running(name, command, log, environment=environment)
             return await stack.enter_async_context(running)
 
-        migration = await start("migration", "db", "migrate")
+        migration = await start("migration", "airflow", "db", "migrate")
         if await migration.wait():
             migration.require_alive()
-        parts = [await start(name, name) for name in ("api-server", "scheduler", "dag-processor")]
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
-        )
-        airflow = Airflow(database_url, broker, environment, statsd_port, marks, client)
+        parts = [await start(name, *command) for name, command in release.parts]
+        desk = await stack.enter_async_context(release.desk())
+        airflow = Airflow(database_url, broker, environment, statsd_port, marks, desk)
 
         async def ready() -> bool:
             for part in parts:
                 part.require_alive()
-            return await _healthy(client)
+            return await desk.ready() and await airflow.dags() == DAGS
 
-        if not (await until(ready, BOOT_SECONDS) and await _prepared(client)):
+        if not await until(ready, BOOT_SECONDS):
             raise DemoError(f"Airflow was not ready within {BOOT_SECONDS:g} s: see {folder}")
+        await desk.prepare(POOLS)
         yield airflow
 
 
-def _environment(folder: Path, programs: Path, port: int, statsd_port: int) -> dict[str, str]:
-    settings = {
+def _settings(
+    folder: Path, alchemy_url: str, broker_url: str, statsd_port: int, slots_per_worker: int
+) -> dict[str, dict[str, object]]:
+    """Of any Airflow: defaults, but for the places and for what would only take time."""
+    return {
         "core": {
             "executor": "CeleryExecutor",
             "dags_folder": HERE / "dags",
@@ -130,49 +154,25 @@ def _environment(folder: Path, programs: Path, port: int, statsd_port: int) -> d
             "dags_are_paused_at_creation": False,
             "parallelism": 64,
             "hostname_callable": "ecs_host.name",
-            "execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
-            "simple_auth_manager_all_admins": True,
-            "internal_api_secret_key": secrets.token_hex(32),
         },
-        "api": {"host": "127.0.0.1", "port": port, "workers": 1, "secret_key": secrets.token_hex(32)},
-        "api_auth": {"jwt_secret": secrets.token_hex(64)},
-        "workers": {"min_heartbeat_interval": 1},
+        "database": {"sql_alchemy_conn": alchemy_url},
+        "celery": {
+            "broker_url": broker_url,
+            "result_backend": f"db+{alchemy_url}",
+            "worker_concurrency": slots_per_worker,
+            "sync_parallelism": 1,
+        },
         "scheduler": {"parsing_processes": 1},
-        "dag_processor": {"parsing_processes": 1},
-        "celery": {"sync_parallelism": 1},
         "metrics": {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": statsd_port},
         "logging": {"base_log_folder": folder / "logs"},
         "usage_data_collection": {"enabled": False},
     }
+
+
+def _variables(settings: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """As environment variables."""
     return {
-        "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(HERE / "inside"),
-        "AIRFLOW_HOME": str(folder / "home"),
-        "HOSTNAME": "scheduler",
-    } | {
         f"AIRFLOW__{section}__{key}".upper(): str(value)
         for section, values in settings.items()
         for key, value in values.items()
     }
-
-
-async def _healthy(client: httpx.AsyncClient) -> bool:
-    try:
-        health = (await client.get("/api/v2/monitor/health")).json()
-    except (httpx.TransportError, ValueError):
-        return False
-    return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
-
-
-async def _prepared(client: httpx.AsyncClient) -> bool:
-    """Whether the pools are made and the DAGs were found."""
-    token = (await client.get("/auth/token")).json()["access_token"]
-    client.headers["Authorization"] = f"Bearer {token}"
-    for pool, slots in POOLS.items():
-        answer = await client.post("/api/v2/pools", json={"name": pool, "slots": slots})
-        answer.raise_for_status()
-
-    async def found() -> bool:
-        return bool((await client.get("/api/v2/dags")).json()["total_entries"])
-
-    return await until(found, BOOT_SECONDS)

@@ -14,7 +14,7 @@ import anyio
 
 from autoscaler.core.record import DecisionRecord, StartRecord, decode
 from autoscaler.demo.children import Child, Children, DemoError
-from policies.model import Capacity, Workers
+from policies.model import Capacity
 
 TARGET, CLUSTER, SERVICE = "workers", "e2e", "workers"
 MIN_WORKERS, MAX_WORKERS, SLOTS = 1, 4, 2
@@ -110,6 +110,17 @@ class Daemon:
         os.kill(self._child.pid, signal.SIGKILL)
         await self.stop()
 
+    def drained(self, since: float) -> set[str]:
+        """Workers whose intake was stopped while they held work, from `since` (Unix seconds) on."""
+        self._read()
+        return {
+            worker
+            for record in self.decisions
+            if record.at > since
+            for worker in record.decision.intake_stopped
+            if _column(record, worker, "consuming") == 0 and (_column(record, worker, "busy_slots") or 0) > 0
+        }
+
     async def says(self, what: str, holds: Callable[[DecisionRecord], bool], since: float) -> DecisionRecord:
         """The first decision made after `since` (Unix seconds) that fits; `what` it is, for the error."""
         looked_at = 0
@@ -141,16 +152,15 @@ class Daemon:
                     self.decisions.append(record)
 
 
-def listed(record: DecisionRecord) -> Workers | None:
-    """The workers that a decision was made on, if they were listed."""
-    capacity = record.observation.capacity
-    return capacity.workers if isinstance(capacity, Capacity) else None
-
-
 def consumes(record: DecisionRecord, worker: str) -> float | None:
     """1: it was seen to take tasks, 0: its intake was seen stopped; None: it was not listed or is silent."""
-    workers = listed(record)
+    return _column(record, worker, "consuming")
+
+
+def _column(record: DecisionRecord, worker: str, name: str) -> float | None:
+    capacity = record.observation.capacity
+    workers = capacity.workers if isinstance(capacity, Capacity) else None
     if workers is None or worker not in workers.ids:
         return None
-    said = float(workers.consuming[workers.ids.index(worker)])
-    return None if math.isnan(said) else said
+    value = float(getattr(workers, name)[workers.ids.index(worker)])
+    return None if math.isnan(value) else value

@@ -16,7 +16,7 @@ from tests.e2e.verdict import marks_in
 from tests.e2e.waiting import until
 
 LAUNCH_SECONDS = 1.0
-STOP_TIMEOUT_SECONDS = 20.0
+STOP_TIMEOUT_SECONDS = 25.0
 """From SIGTERM to SIGKILL: an idle worker needs five seconds, and more on a busy machine."""
 READY_SECONDS = 180.0
 

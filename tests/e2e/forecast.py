@@ -22,14 +22,16 @@ WORLD = """\
 version = "{version}"
 max_active_tasks = 64
 pools = {{narrow = {narrow}}}
-slot_tail = {{chance = 0.52, seconds = 1}}  # as Airflow 3.3 was measured, with min_heartbeat_interval = 1
-
+{slot_tail}
 [service]
 launch = {launches}
 stop_timeout_seconds = {stop_timeout_seconds}
 exit_seconds = 5
 before_pull_seconds = 0
 """
+
+SLOT_TAIL = {"3.3": "slot_tail = {chance = 0.52, seconds = 1}"}
+"""As long as the workers' `min_heartbeat_interval`, which is 1 s here."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ async def forecast(run: Run, folder: Path, version: str, launches: Sequence[floa
     world = folder / "world.toml"
     text = WORLD.format(
         version=version,
+        slot_tail=SLOT_TAIL.get(version, ""),
         narrow=POOLS["narrow"],
         launches=[round(seconds, 1) for seconds in launches],
         stop_timeout_seconds=STOP_TIMEOUT_SECONDS,

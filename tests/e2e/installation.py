@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RELEASES = ("3", "2")
 
 
 class InstallationError(Exception):
@@ -40,8 +39,9 @@ def _commands(home: Path, lock: Path) -> list[list[str]]:
             [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
             [*install, "--require-hashes", "-r", str(lock)],
         ]
-    pip = [str(home / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     return [
         [sys.executable, "-m", "venv", str(home)],
-        [*pip, "install", "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", str(lock)],
+        # The lock is complete: nothing is left to resolve.
+        [*pip, "--no-compile", "--no-deps", "--require-hashes", "-r", str(lock)],
     ]

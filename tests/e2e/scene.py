@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from autoscaler.demo.children import Children
-from tests.e2e.airflow import Airflow, running_airflow
+from tests.e2e.airflow import Airflow, Release, running_airflow
 from tests.e2e.daemon import SLOTS, Daemon, Places
 from tests.e2e.fleet import Fleet, running_fleet
 from tests.e2e.verdict import Counts
@@ -53,11 +53,11 @@ class Scene:
 
 @asynccontextmanager
 async def running_scene(
-    children: Children, folder: Path, programs: Path, started_at: float
+    children: Children, folder: Path, programs: Path, release: Release, started_at: float
 ) -> AsyncIterator[Scene]:
     """All of it but the daemon, which the story starts."""
     async with (
-        running_airflow(children, folder, programs, SLOTS) as airflow,
+        running_airflow(children, folder, programs, release, SLOTS) as airflow,
         running_fleet(airflow, folder, programs) as fleet,
     ):
         reader = await airflow.reader_url()

@@ -6,7 +6,7 @@ import time
 from tests.e2e.accidents import broker_outage, death_of_the_daemon, returning_demand
 from tests.e2e.daemon import MAX_WORKERS, MIN_WORKERS, SLOTS
 from tests.e2e.scene import Run, Scene
-from tests.e2e.verdict import counted, interrupted
+from tests.e2e.verdict import counted, interrupted, marked
 from tests.e2e.waiting import until
 
 FINISH_SECONDS = 240.0
@@ -21,10 +21,11 @@ async def with_accidents(scene: Scene) -> None:
     await scene.daemon.start("airflow_db", "idle")
     await scene.airflow.trigger("chain", "fan", "pooled", "mapped", "burst", "burst")
     await fully_out(scene)
-    await until_finished(scene)
+    await until_only_running(scene, 2 * SLOTS)
     await scene.airflow.trigger("long")
+    await until_only_running(scene, 2)
     await broker_outage(scene)
-    await returning_demand(scene, "burst", "burst")
+    await returning_demand(scene, "burst", "long")
     await death_of_the_daemon(scene, "airflow_db", "idle")
     await back_to_the_minimum(scene)
     await told(scene, "database", start, first)
@@ -40,6 +41,8 @@ async def without_accidents(scene: Scene) -> None:
     await fully_out(scene)
     await scene.airflow.trigger("uneven", long_seconds=GATHERED_SECONDS)
     await back_to_the_minimum(scene)
+    drained = len(scene.daemon.drained(start))
+    scene.check(drained, f"workers with work were gathered: {drained} took no more tasks and ran dry")
     await told(scene, "statsd", start, first)
 
 
@@ -55,7 +58,8 @@ async def without_the_protocol(scene: Scene) -> None:
     tasks = MAX_WORKERS * SLOTS
 
     async def all_run() -> bool:
-        return (await scene.airflow.states()).get("running", 0) == tasks
+        begun, _ = marked(scene.airflow.marks)
+        return sum(key.split()[1] == run for key in begun) == tasks
 
     async def nothing_is_left() -> bool:
         states = await scene.airflow.states()
@@ -63,7 +67,7 @@ async def without_the_protocol(scene: Scene) -> None:
         scene.fleet.set_desired(min(scene.fleet.desired, max(MIN_WORKERS, math.ceil(load / SLOTS))))
         return not scene.fleet.alive(run, scene.airflow.marks)
 
-    scene.check(await until(all_run, FINISH_SECONDS), f"{tasks} tasks hold all slots")
+    scene.check(await until(all_run, FINISH_SECONDS), f"{tasks} tasks have begun, on all slots")
     await until(nothing_is_left, FINISH_SECONDS)
     died = interrupted(scene.airflow.marks, run)
     killed = len(scene.fleet.killed) - before
@@ -76,6 +80,17 @@ async def fully_out(scene: Scene) -> None:
     begun = time.time()
     await scene.fleet.until_ready(MAX_WORKERS)
     scene.say(f"{MAX_WORKERS} workers of {SLOTS} slots take tasks, {time.time() - begun:.0f} s later")
+
+
+async def until_only_running(scene: Scene, tasks: int) -> None:
+    """At most so many tasks run, and none waits for anything: Airflow sends nothing to the broker."""
+
+    async def quiet() -> bool:
+        states = await scene.airflow.states()
+        return states.keys() <= {"success", "running"} and states.get("running", 0) <= tasks
+
+    if not await until(quiet, FINISH_SECONDS):
+        scene.check(False, f"at most {tasks} tasks run and none waits: {await scene.airflow.states()}")
 
 
 async def until_finished(scene: Scene) -> None:

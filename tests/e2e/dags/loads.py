@@ -3,8 +3,12 @@
 from datetime import UTC, datetime
 
 from airflow import DAG
-from airflow.providers.standard.operators.python import PythonOperator
 from marks import hold, hold_unevenly
+
+try:
+    from airflow.providers.standard.operators.python import PythonOperator
+except ImportError:  # Airflow 2.11
+    from airflow.operators.python import PythonOperator
 
 KEY = "{{ ti.dag_id }} {{ run_id }} {{ ti.task_id }} {{ ti.map_index }}"
 SETTINGS = {
