@@ -44,14 +44,14 @@ async def without_accidents(scene: Scene) -> None:
     drained = len(scene.daemon.drained(start))
     scene.check(drained, f"workers with work were gathered: {drained} took no more tasks and ran dry")
     await told(scene, "statsd", start, first)
+    await scene.daemon.stop()
+    scene.fleet.set_desired(MAX_WORKERS)  # for run 3: its workers start while the figures are made
 
 
 async def without_the_protocol(scene: Scene) -> None:
     """The same uneven load under a writer who knows the formula and nothing else: tasks must die."""
     scene.say("run 3: no daemon; a writer sets the size to (queued + running) / slots, and that is all")
-    await scene.daemon.stop()
     before = len(scene.fleet.killed)
-    scene.fleet.set_desired(MAX_WORKERS)
     await scene.fleet.until_ready(MAX_WORKERS)
     await scene.airflow.trigger("uneven", long_seconds=KILLED_SECONDS)
     run = scene.airflow.runs[-1]
