@@ -15,10 +15,12 @@ from autoscaler.core.plain import one_line
 from autoscaler.findings import Finding
 from autoscaler.fleets.ecs.preflight import preflight
 from autoscaler.leases import lease_of
+from autoscaler.orders.book import OrdersError
+from autoscaler.orders.file import OrdersFile
 from autoscaler.ports import LeaseError, SourceError
 from autoscaler.settings import LeaseKind, Mode, Settings
 from autoscaler.sources.airflow_db.diagnosis import Expectation, diagnose
-from autoscaler.wiring import cloudwatch_of, database_of
+from autoscaler.wiring import cloudwatch_of, database_of, keeper_of, token_of
 
 Findings = list[tuple[str, Finding]]
 """What each is about, and the finding."""
@@ -35,6 +37,7 @@ async def checked(settings: Settings) -> Findings:
         )
         findings.append(("database", Finding(True, "not configured", f"{remedy} (advice)")))
     findings += [("lease", finding) for finding in await lease_findings(settings)]
+    findings += [("orders", finding) for finding in await orders_findings(settings)]
     findings += [("cloudwatch", finding) for finding in await cloudwatch_findings(settings)]
     for name, target in settings.targets.items():
         ask = partial(
@@ -74,6 +77,24 @@ async def lease_findings(settings: Settings) -> list[Finding]:
     finally:
         await lease.release()
     return [Finding(True, f"{settings.lease.kind.value}: {one_line(leader) or 'nobody'} leads now")]
+
+
+async def orders_findings(settings: Settings) -> list[Finding]:
+    """Whether orders can be kept and given, if they are configured."""
+    try:
+        async with AsyncExitStack() as stack:
+            keeper = await keeper_of(settings, stack)
+            if keeper is None:
+                return []
+            await (to_thread.run_sync(keeper.examine) if isinstance(keeper, OrdersFile) else keeper.read())
+        token = token_of(settings)
+        if token is not None:
+            await token()
+    except OrdersError as error:
+        what, _, remedy = str(error).partition("; ")
+        return [Finding(False, what, remedy)]
+    advice = "" if token else "set orders.token (or token_file): without one nobody can give any (advice)"
+    return [Finding(True, "orders can be kept", advice)]
 
 
 async def cloudwatch_findings(settings: Settings) -> list[Finding]:

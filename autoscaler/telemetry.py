@@ -137,7 +137,7 @@ class Telemetry:
         if why != self._orders_unread:
             self._orders_unread = why
             if why:
-                self._log.error("orders are not read, those known before stay", why=why)
+                self._log.error("orders are not read", why=why)
             else:
                 self._log.info("orders are read again")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from autoscaler.fleets.dry_run import DryRun
 from autoscaler.fleets.ecs import EcsClients, EcsFleet, ecs_clients
 from autoscaler.loop import Ports
 from autoscaler.orders import token
-from autoscaler.orders.book import Keeper, OrderBook, OrdersError, Token
+from autoscaler.orders.book import OrderBook, OrdersError, Token
 from autoscaler.orders.file import OrdersFile
 from autoscaler.orders_table import OrdersItem
 from autoscaler.ports import Fleet, FleetError, Intake, IntakeError, Source, SourceError
@@ -76,7 +76,7 @@ async def wired(settings: Settings, clock: Callable[[], float]) -> AsyncIterator
             name: replace(parts.ports(name, target), orders=partial(orders.of, name))
             for name, target in settings.targets.items()
         }
-        yield Wired(ports, parts.gauges(), orders, _token(settings))
+        yield Wired(ports, parts.gauges(), orders, token_of(settings))
 
 
 def database_of(settings: Settings, clock: Callable[[], float]) -> AirflowDatabase:
@@ -228,23 +228,28 @@ def _remote(settings: Settings, clock: Callable[[], float], stack: AsyncExitStac
 
 async def _orders(settings: Settings, stack: AsyncExitStack) -> OrderBook:
     """The orders of an earlier life, and a place for new ones.  Raises `WiringError`."""
-    path, table, aws = settings.orders.path, settings.orders.table, settings.aws
-    keeper: Keeper | None = None
     try:
-        if table is not None:
-            name = settings.shared_name
-            keeper = await OrdersItem.opened(stack, table, name, aws.region, aws.endpoint_url)
-        elif path is not None:
-            keeper = OrdersFile(Path(path))
+        keeper = await keeper_of(settings, stack)
+        if isinstance(keeper, OrdersFile):
             keeper.begin()
-        book = OrderBook(keeper)
-        await book.read()
     except OrdersError as error:
         raise WiringError(str(error)) from None
+    book = OrderBook(keeper)
+    with suppress(OrdersError):  # then everything is paused, says why, and it is tried again
+        await book.read()
     return book
 
 
-def _token(settings: Settings) -> Token | None:
+async def keeper_of(settings: Settings, stack: AsyncExitStack) -> OrdersItem | OrdersFile | None:
+    """Where orders are kept, if anywhere, open until the stack ends.  Raises `OrdersError`."""
+    path, table, aws = settings.orders.path, settings.orders.table, settings.aws
+    if table is not None:
+        return await OrdersItem.opened(stack, table, settings.shared_name, aws.region, aws.endpoint_url)
+    return None if path is None else OrdersFile(Path(path))
+
+
+def token_of(settings: Settings) -> Token | None:
+    """Whoever knows it may give orders; None: nobody."""
     orders = settings.orders
     if orders.token_file is not None:
         return token.from_file(orders.token_file)

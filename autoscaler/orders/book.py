@@ -7,7 +7,7 @@ from typing import Protocol
 
 import anyio
 
-from policies.orders import Orders, Override, Pause
+from policies.orders import Orders, Override, Pause, Way
 
 Change = Callable[[Orders], Orders]
 """One target's orders -> with the new one.  `paused`, `resumed` and `overridden` make them."""
@@ -39,16 +39,25 @@ class OrderBook:
     """What is ordered for each target of one daemon."""
 
     def __init__(self, keeper: Keeper | None = None) -> None:
-        """`read` it once before it counts.  Without a keeper nothing can be ordered."""
+        """Until it was read once every target is paused.  Without a keeper nothing can be ordered."""
         self._keeper = keeper
         self._orders: dict[str, Orders] = {}
+        self._unread = None if keeper is None else _unread("orders are read next")
         self._turn = anyio.Lock()
 
     async def read(self) -> None:
         """What an earlier life or another daemon was ordered counts from now on.  Raises `OrdersError`."""
         if self._keeper is not None:
             async with self._turn:
-                self._orders = await self._keeper.read()
+                await self._read(self._keeper)
+
+    async def _read(self, keeper: Keeper) -> None:
+        try:
+            self._orders, self._unread = await keeper.read(), None
+        except OrdersError as error:
+            if self._unread is not None:
+                self._unread = _unread(str(error))
+            raise
 
     async def follow(self, seconds: float, unread: Callable[[str], None]) -> None:
         """Reads it every so many seconds, for ever; each time `unread` is told why it could not, or nothing.
@@ -68,6 +77,8 @@ class OrderBook:
 
     def of(self, target: str, at: float) -> Orders | None:
         """The target's orders that have not expired; None: there are none."""
+        if self._unread is not None:
+            return self._unread
         orders = self._orders.get(target)
         return orders.standing(at) if orders is not None else None
 
@@ -79,12 +90,17 @@ class OrderBook:
         if self._keeper is None:
             raise OrdersError("orders.path (or table) is not set: no order could be kept over a restart")
         async with self._turn:
-            self._orders = await self._keeper.read()
+            await self._read(self._keeper)
             standing = {name: self.of(name, at) for name in self._orders}
             standing |= {name: change(self.of(name, at) or Orders()).standing(at) for name in targets}
             orders = {name: each for name, each in standing.items() if each is not None}
             await self._keeper.keep(orders)
             self._orders = orders
+
+
+def _unread(why: str) -> Orders:
+    """A pause may have been ordered: nothing moves until it is known."""
+    return Orders(Pause(Way.BOTH, float("inf"), 0.0, "the daemon itself", why[:300]))
 
 
 def paused(pause: Pause) -> Change:

@@ -29,17 +29,16 @@ class OrdersFile:
     path: Path
 
     def begin(self) -> None:
-        """Makes the file where there is none; else tries whether one can be written beside it.
-
-        Who pauses in an emergency must not learn then that it cannot be kept.  Raises `OrdersError`.
-        """
+        """Makes the file where there is none: one that is missing later has gone.  Raises `OrdersError`."""
         if not self.path.exists():
             self.write({})
-            return
-        try:
-            tempfile.TemporaryFile(dir=self.path.parent).close()
-        except OSError as error:
-            raise OrdersError(f"orders.path = {self.path}: cannot be written: {error.strerror}") from None
+
+    def examine(self) -> None:
+        """Whether it holds orders, or can be made, and can be written.  Raises `OrdersError`."""
+        if self.path.exists():
+            self.found()
+        if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            raise OrdersError(f"orders.path = {self.path}: its folder is missing, or cannot be written to")
 
     async def read(self) -> dict[str, Orders]:
         """As `Keeper`."""
@@ -47,7 +46,7 @@ class OrdersFile:
 
     def found(self) -> dict[str, Orders]:
         """What the file holds; one that has gone held who knows what.  Raises `OrdersError`."""
-        remedy = "mend it, or remove it if nothing is ordered"
+        remedy = "mend it, or, if nothing is ordered, remove it and restart"
         try:
             with self.path.open("rb") as file:
                 content = file.read(MOST_BYTES + 1)

@@ -48,6 +48,7 @@ class Daemon:
         self.book, file = OrderBook(OrdersFile(path)), OrdersFile(path)
         if path.parent.exists():
             file.begin()
+        self.book._unread = None  # as read, and nothing in it
         self.desk = Desk(
             self.book,
             token,

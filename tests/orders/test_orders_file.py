@@ -65,7 +65,7 @@ def test_what_cannot_be_kept_is_not_ordered(tmp_path):
     folder.mkdir()
     file = OrdersFile(folder / "orders.json")
     file.begin()
-    book = OrderBook(file)
+    book = opened(file)
     anyio.run(book.change, ["etl"], paused(PAUSE), NOON)
     file.path.unlink()
     with pytest.raises(OrdersError, match=r"orders.path = .*orders.json: cannot be read: No such file"):
@@ -102,9 +102,21 @@ def test_a_file_that_is_no_orders_is_not_taken_for_none(tmp_path, content, why):
     file.path.write_bytes(content)
     with pytest.raises(OrdersError, match=why) as caught:
         file.found()
-    assert "mend it, or remove it" in str(caught.value)
+    assert "mend it, or, if nothing is ordered" in str(caught.value)
 
 
 @given(st.dictionaries(st.text(), orders))
 def test_any_orders_come_back_as_they_were(some):
     assert parsed(json.loads(written(some))) == some
+
+
+def test_an_examination_writes_nothing(tmp_path):
+    """A missing file can be made; a broken one, or a folder that is missing, is said."""
+    file = OrdersFile(tmp_path / "orders.json")
+    file.examine()
+    assert names(tmp_path) == []
+    file.path.write_text("{")
+    with pytest.raises(OrdersError, match="not JSON"):
+        file.examine()
+    with pytest.raises(OrdersError, match="its folder is missing, or cannot be written to"):
+        OrdersFile(tmp_path / "none" / "orders.json").examine()

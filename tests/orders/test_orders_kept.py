@@ -46,6 +46,7 @@ async def keeper(request, tmp_path):
 async def test_what_one_daemon_is_ordered_the_next_one_finds(keeper):
     """And what the next one is ordered, the first one, once it looks."""
     one, other = OrderBook(await keeper()), OrderBook(await keeper())
+    assert one.of("etl", NOON).pauses(Way.BOTH, NOON)
     await one.read()
     assert one.of("etl", NOON) is None
     await one.change(["etl", "ml"], paused(PAUSE), NOON)
@@ -129,3 +130,18 @@ def test_a_book_follows_what_is_kept_and_says_when_it_cannot():
 
 def test_a_book_without_a_keeper_follows_nobody():
     anyio.run(OrderBook().follow, 2.0, print)
+
+
+def test_until_it_was_read_everything_is_paused():
+    """The pause says why; what is given meanwhile is refused."""
+    shelf = Shelf()
+    shelf.holds = OrdersError("the shelf is gone")
+    book = OrderBook(shelf)
+    for ask in (book.read, lambda: book.change(["etl"], resumed, NOON)):
+        with pytest.raises(OrdersError, match="the shelf is gone"):
+            anyio.run(ask)
+    pause = book.of("etl", NOON).pause
+    assert (pause.way, pause.by, pause.why) == (Way.BOTH, "the daemon itself", "the shelf is gone")
+    shelf.holds = {}
+    anyio.run(book.read)
+    assert book.of("etl", NOON) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from autoscaler.checks import cloudwatch_findings, lease_findings
+from autoscaler.checks import cloudwatch_findings, lease_findings, orders_findings
 from autoscaler.demo.ecs import ServiceSpec, running_ecs
 from autoscaler.findings import Finding
 from autoscaler.lease.file import FileLease
@@ -126,6 +126,30 @@ async def test_the_leases_leader_is_told_and_nothing_taken(tmp_path):
         (False, "check that the folder exists and may be written to")
     ]
     assert await lease_findings(Settings.model_validate(tomllib.loads(target))) == []
+
+
+@pytest.mark.anyio
+async def test_a_place_for_orders_is_looked_at_and_not_made(tmp_path):
+    """A missing folder, a missing token file; without a token there is advice."""
+    target = '[airflow]\ndatabase_url = "sqlite:////db"\n[targets.etl]\ncluster = "c"\nservice = "s"\n'
+
+    async def findings(orders):
+        return await orders_findings(Settings.model_validate(tomllib.loads(orders + target)))
+
+    place = f'[orders]\npath = "{tmp_path}/orders.json"\n'
+    assert await findings("") == []
+    advice = "set orders.token (or token_file): without one nobody can give any (advice)"
+    assert await findings(place) == [Finding(True, "orders can be kept", advice)]
+    assert await findings(f'{place}token = "a-token-of-the-test"\n') == [Finding(True, "orders can be kept")]
+    (unread,) = await findings(f'{place}token_file = "{tmp_path}/token"\n')
+    assert (unread.ok, "token: cannot be read: No such file" in unread.what) == (False, True)
+    (missing,) = await findings(f'[orders]\npath = "{tmp_path}/none/orders.json"\n')
+    assert (missing.ok, "its folder is missing" in missing.what) == (False, True)
+    (broken,) = await findings(
+        '[orders]\ntable = "t"\n[aws]\nregion = "x"\nendpoint_url = "http://127.0.0.1:1"\n'
+    )
+    assert (broken.ok, broken.what.startswith("orders.table = t: ")) == (False, True)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.anyio

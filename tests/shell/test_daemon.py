@@ -244,11 +244,10 @@ async def test_a_pause_holds_over_a_restart_until_it_is_resumed(config, airflow,
         assert (await daemon.post("/pause", token, {"why": "a test"}))[0] == 200
         await daemon.decided(reason="paused")
         await airflow.tasks(30, "queued")
-        line = await daemon.decided(queued=30.0)
-        assert (line["reason"], line["decision"]) == ("paused", "hold")
+        assert (await daemon.decided(queued=30.0, reason="paused"))["decision"] == "hold"
         assert (await daemon.get("/healthz"))[0] == 200
     async with running_daemon(config(more=more)) as again:
-        line = await again.decided(queued=30.0)
+        line = await again.decided(queued=30.0, reason="paused")
         assert (line["reason"], line["ordered"]) == (
             "paused",
             ["paused, out and in, until it is resumed: a test"],
@@ -262,11 +261,19 @@ async def test_a_pause_holds_over_a_restart_until_it_is_resumed(config, airflow,
 
 
 @pytest.mark.anyio
-async def test_a_file_that_holds_no_orders_keeps_the_daemon_from_starting(config, tmp_path):
-    """A pause may have been in it."""
-    (tmp_path / "orders.json").write_text("{")
-    async with running_daemon(config(more=f'[orders]\npath = "{tmp_path}/orders.json"\n')) as daemon:
-        with anyio.fail_after(60):
-            assert await daemon.process.wait() == 2
-        await until(lambda: daemon.errors)
-    assert "orders.json: not JSON; mend it, or remove it if nothing is ordered" in "".join(daemon.errors)
+async def test_orders_that_cannot_be_read_hold_everything_until_they_can(config, airflow, ecs, tmp_path):
+    """A pause may have been in there; nobody restarts anything."""
+    file = tmp_path / "orders.json"
+    file.write_text("{")
+    await airflow.tasks(30, "queued")
+    async with running_daemon(config(more=f'[orders]\npath = "{file}"\n')) as daemon:
+        line = await daemon.decided(queued=30.0, reason="paused")
+        assert line["decision"] == "hold"
+        assert (
+            "orders.json: not JSON; mend it, or, if nothing is ordered, remove it and restart"
+            in line["trail"]
+        )
+        assert (await daemon.get("/healthz"))[0] == 200
+        file.write_text('{"v": 1, "targets": {}}')
+        await daemon.decided(running=6)
+    assert sizes(ecs) == [6]

@@ -119,8 +119,7 @@ async def test_what_the_leader_was_ordered_holds_for_the_next(config, tmp_path, 
         assert (await first.post("/pause", token, {"why": "a test"}))[0] == 200
         first.process.kill()
         await airflow.tasks(3, "queued")
-        line = await second.decided(queued=3.0)
-        assert (line["reason"], line["decision"]) == ("paused", "hold")
+        assert (await second.decided(queued=3.0, reason="paused"))["decision"] == "hold"
         assert ecs.writes == []
         assert (await second.post("/resume", token, {}))[0] == 200
         await second.decided(desired=3)
