@@ -41,7 +41,7 @@ unit: setup
 	$(BIN)/coverage report --fail-under=100 --include='policies/*,autoscaler/core/*'
 
 proof: setup
-	$(BIN)/pytest -n 2 -m deep
+	$(BIN)/pytest -n 2 -m deep -rP
 
 mutation: setup
 	rm -rf mutants

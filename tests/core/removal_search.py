@@ -187,6 +187,8 @@ class Found(NamedTuple):
     count: int
     sample: list[Node]
     complete: bool
+    ticks: int
+    """All that can happen within so many ticks was searched."""
 
 
 def search(
@@ -194,11 +196,12 @@ def search(
 ) -> Found:
     """Breadth first, until there is nothing new or too much; every so many nodes are kept."""
     met, sample = {key(start)}, [start]
-    open_ = deque([start])
+    open_, ticks = deque([start]), 0
     while open_:
-        if len(met) >= most_nodes:
-            return Found(len(met), sample, complete=False)
         node = open_.popleft()
+        ticks = round((node.at - start.at) / TICK_SECONDS)
+        if len(met) >= most_nodes:
+            return Found(len(met), sample, complete=False, ticks=ticks)
         try:
             for after in following(node, controller, lie):
                 if (name := key(after)) not in met:
@@ -208,7 +211,7 @@ def search(
                         sample.append(after._replace(before=None))
         except BusyWorkerStoppedError as error:
             raise BusyWorkerStoppedError("\n".join([*_story(node), str(error)])) from None
-    return Found(len(met), sample, complete=True)
+    return Found(len(met), sample, complete=True, ticks=ticks)
 
 
 def _story(node: Node) -> list[str]:

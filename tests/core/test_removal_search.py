@@ -22,24 +22,36 @@ EVERY = 97
     ("workers", "busy", "faults", "daemons", "nodes"),
     [
         (2, 1, 1, 1, ALL),
-        (3, 2, 0, 1, ALL),
+        (3, 2, 0, 1, 6_000),
         (2, 1, 2, 1, 4_000),
         (4, 2, 1, 1, 3_000),
         (2, 1, 0, 2, 6_000),
-        pytest.param(2, 1, 2, 1, ALL, marks=pytest.mark.deep),
-        pytest.param(3, 2, 1, 1, ALL, marks=pytest.mark.deep),
-        pytest.param(4, 2, 0, 1, ALL, marks=pytest.mark.deep),
-        pytest.param(2, 1, 0, 2, ALL, marks=pytest.mark.deep),
+        (2, 1, 1, 2, 4_000),
     ],
 )
 def test_nothing_that_may_happen_stops_a_busy_worker(workers, busy, faults, daemons, nodes):
     """All of it is searched, or the first so many; and in the end one worker is left and takes tasks."""
+    assert searched(workers, busy, faults, daemons, nodes).complete is (nodes == ALL)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("workers", "busy", "faults", "daemons"),
+    [(2, 1, 2, 1), (3, 2, 0, 1), (2, 1, 0, 2), (2, 1, 1, 2), (3, 2, 1, 1), (3, 2, 0, 2), (4, 2, 1, 1)],
+)
+def test_the_same_to_the_end_or_to_a_million(workers, busy, faults, daemons):
+    found = searched(workers, busy, faults, daemons, ALL)
+    kind = "all" if found.complete else f"within {found.ticks} ticks"
+    print(f"{workers} workers, {faults} faults, {daemons} daemons: {found.count} states, {kind}")  # noqa: T201 - the result
+
+
+def searched(workers, busy, faults, daemons, nodes):
     controller = controller_for(workers)
     start = beginning(workers, busy, faults, controller, daemons=daemons)
     found = search(start, controller, nodes, every=EVERY)
-    assert found.complete is (nodes == ALL)
     for node in found.sample:
         assert is_well(calmed(node, controller, CALM_TICKS)), node
+    return found
 
 
 def looks_protected(daemon, observation):
