@@ -55,6 +55,9 @@ def test_a_worker_consumes_as_long_as_it_consumes_any_queue():
     assert joined.workers.consuming[:2].tolist() == [1, 0]
     assert np.isnan(joined.workers.consuming[2])
     assert joined.draining == 1
+    both = {first: WorkerIntake(0, 0, frozenset()), second: WorkerIntake(0, 0, frozenset())}
+    assert agreed(capacity, Evidence(50.0), Intakes(both, 40.0))[0].draining == 2
+    assert joined.draining == 1
 
 
 @pytest.mark.parametrize(("database_at", "workers_at"), [(50.0, 40.0), (40.0, 50.0)])

@@ -162,3 +162,18 @@ def test_no_load_gets_more_than_what_was_saved_and_what_came_in(looks, per_day, 
         used += clock.desired * seconds / 3600
     came_in = per_day / 24 * (clock.at - began) / 3600
     assert used <= came_in + lives * (burst / 4 + 3 * 26 * 60 / 3600)
+
+
+def test_the_last_worker_hour_counts_to_its_end():
+    """Half an hour left: ten more than are paid for use it up in three minutes, half a worker in an hour."""
+    half = Tokens(0.5, NOON, 20)
+    assert TEN_FOR_EVER.left(half) == BudgetLeft(0.5, 180.0)
+    assert not TEN_FOR_EVER.counted(half, NOON + 90, 20).spent
+    assert Budget(228, 80).left(Tokens(0.5, NOON, 10)) == BudgetLeft(0.5, 3600.0)
+    assert TEN_FOR_EVER.left(Tokens(0.5, NOON, 20, spent=True)) == BudgetLeft(0.5, 0.0)
+
+
+def test_a_floor_that_eats_the_budget_says_by_how_much():
+    message = "floor_workers 10 use 240 worker-hours a day, all of worker_hours_per_day 240: nothing would"
+    with pytest.raises(ValueError, match=message):
+        Budget(240, 80, 10)

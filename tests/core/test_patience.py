@@ -18,12 +18,19 @@ NOBODY = frozenset()
 
 
 def look(
-    *busy: float, stopped: str = "", current: int = 9, last_write: LastWrite = None, outdated: str = ""
+    *busy: float,
+    stopped: str = "",
+    current: int = 9,
+    last_write: LastWrite = None,
+    outdated: str = "",
+    work_left: tuple[float, ...] | None = None,
 ) -> tuple[Listing, Context]:
     """Workers a, b ... as they are at noon."""
     names = "abcdefgh"[: len(busy)]
     consuming = np.array([float(name not in stopped) for name in names])
-    workers = replace(listing(list(busy), consuming=consuming), outdated=frozenset(outdated))
+    seconds = None if work_left is None else np.array(work_left)
+    workers = listing(list(busy), consuming=consuming, work_left_seconds=seconds)
+    workers = replace(workers, outdated=frozenset(outdated))
     capacity, demand = Capacity(current, 0, len(busy), workers=workers), Demand(0.0, 1.0, NOON)
     observation = Observation(NOON, demand, capacity, Evidence(NOON, (), NOON), last_write)
     context = Context(NOON, observation, demand, capacity, current, told().state)
@@ -217,3 +224,14 @@ def test_who_is_waited_for_gives_its_place_to_an_empty_one(phase: Phase, stays: 
     seen, _ = look(BUSY, EMPTY, stopped="a")
     kept = chosen(removal, seen, seen.running, 0, NOON, deaf=NOBODY, only_empty=False)
     assert kept.victims == (removal.victims if stays else ())
+
+
+@pytest.mark.parametrize(
+    ("count", "names", "new"), [(0, "a", ""), (1, "ab", ""), (2, "abc", "de"), (-1, "a", "")]
+)
+def test_as_many_places_are_given_back_as_empty_ones_can_take(count: int, names: str, new: str):
+    """Three hold work, two are empty; first the one with the most work left goes back, then the next one."""
+    removal = Removal(tuple(victim(Phase.EMPTYING, worker=name) for name in "abc"))
+    seen, _ = look(BUSY, BUSY, BUSY, EMPTY, EMPTY, stopped="abc", work_left=(30.0, 60.0, 90.0, 0.0, 0.0))
+    kept = chosen(removal, seen, seen.running, count, NOON, deaf=NOBODY, only_empty=False).victims
+    assert {each.worker for each in kept} == set(names + new)

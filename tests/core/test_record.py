@@ -340,6 +340,11 @@ def test_workers_are_compared_by_value():
     assert one == other
     assert one != listing([1.0, 2.0])
     assert one != "workers"
+    left = [np.array([30.0, seconds]) for seconds in (60.0, 60.0, 90.0)]
+    first, second, third = (replace(one, work_left_seconds=seconds) for seconds in left)
+    assert first == second
+    assert third != first
+    assert one != first
     assert len(one) == 2
     assert isinstance(one, Workers)
 

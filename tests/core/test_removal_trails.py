@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autoscaler.core.removal import SafeRemoval
-from autoscaler.core.state import Phase
+from autoscaler.core.state import Phase, Removal
 from autoscaler.core.victims import Patience
 from policies.model import Evidence, Reason, Unknown, WorkerState
 from tests.core.clock import NOON, Clock, told
@@ -177,6 +177,9 @@ def test_only_who_is_ready_begins_to_leave():
     assert clock.decision.desired == 7
     phases = {each.worker: each.phase for each in clock.state.removal.victims}
     assert phases == {"g": Phase.EMPTYING, "h": Phase.LEAVING}
+    clock.after(10).sees(55, workers=seen([9] * 6 + [1, 0], stopped="gh", protected="abcdefg"))
+    clock.expects(None, Reason.LEAVING, stopped="gh")
+    assert {each.worker for each in clock.state.removal.victims} == {"g", "h"}, "one more is wanted"
 
 
 def test_who_is_leaving_when_a_deployment_begins_goes_on_leaving():
@@ -204,3 +207,31 @@ def test_an_observer_uses_the_removals_own_patience():
     clock.after(1).sees(5, pending=1).expects(None, Reason.WORKERS_UNLISTED)
     clock.after(10).sees(5, workers=IDLE3, evidence=Evidence(clock.at - 6)).expects(None, Reason.BUSY_UNKNOWN)
     clock.after(10).sees(5, workers=IDLE3, evidence=Evidence(clock.at - 5)).expects(1, Reason.DEMAND)
+
+
+@pytest.mark.parametrize(("busy", "kills", "released"), [(0, False, "b"), (1, False, ""), (1, True, "b")])
+def test_the_protection_of_one_that_is_leaving_ends(busy: float, kills: bool, released: str):  # noqa: FBT001
+    """Once it is empty, or may be killed; it was renewed while the size was written."""
+    clock = lowered(three(SafeRemoval(Patience(kills=kills))))
+    clock.state = clock.state._replace(protected=frozenset("abc"))
+    clock.sees(5, workers=seen([5, busy, 0], stopped="b", protected="abc"))
+    clock.expects(None, Reason.LEAVING, stopped="b", released=released)
+
+
+def test_one_that_never_started_is_enough():
+    """Of three wished-for two it is the third: no other one is chosen, though it is empty."""
+    state = np.array([WorkerState.RUNNING, WorkerState.RUNNING, WorkerState.PENDING])
+    workers = seen([9, 0, 0], state=state, created_at=np.full(3, NOON - 900))
+    three().sees(15, workers=workers).expects(None, Reason.PROTECTING, protected="ab")
+
+
+def test_nothing_leaves_until_the_hour_is_over():
+    """At its end it does."""
+    for seconds, reason in ((0.5, Reason.FROZEN), (0.0, Reason.DRAINING)):
+        clock = three()
+        clock.state = clock.state._replace(removal=Removal(frozen_until=NOON + seconds, adopted=True))
+        clock.sees(5, workers=IDLE3).expects(None, reason, stopped="b" if reason is Reason.DRAINING else "")
+
+
+def test_workers_are_asked_for_while_one_is_wanted_and_none_can_be_chosen():
+    assert three().sees(15, workers=seen([5, 5, 5])).expects(None, Reason.DRAINING).decision.wants_workers

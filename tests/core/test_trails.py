@@ -90,6 +90,10 @@ STORIES: dict[str, tuple[Callable[[], Clock], list[str]]] = {
         lambda: told(cooldown=Cooldown(60.0)).sees(60).after(20).sees(70),
         ["cooldown 6 cooling_down: 40 s to go"],
     ),
+    "a cooldown beside a budget": (
+        lambda: told(cooldown=Cooldown(60.0), budget=Budget(2400, 80)).sees(60).after(20).sees(70),
+        ["cooldown 6 cooling_down: 40 s to go"],
+    ),
     "a rate out": (lambda: told(rate=FOUR_A_MINUTE).sees(200), ["rate 9 rate_limited: "]),
     "a rate in": (lambda: told(rate=TWO_A_MINUTE_IN).sees(10, workers=IDLE5), ["rate 3 rate_limited: "]),
     "the maximum": (lambda: told().sees(999), ["bounds 20 at_maximum: maximum 20"]),
