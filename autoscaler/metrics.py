@@ -40,7 +40,7 @@ class Metric:
 
 _TARGET = ("target",)
 TABLE = (
-    Metric("acting", Gauge, (), "1: the daemon writes; 0: it only observes"),
+    Metric("acting", Gauge, (), "1: the mode is act; 0: the daemon only observes"),
     Metric("leader", Gauge, (), "1: this daemon leads, or there is no lease; 0: it stands by"),
     Metric("lease_epoch", Gauge, (), "The epoch of this daemon's lease; 0: it holds none"),
     Metric("demand_queued", Gauge, _TARGET, "Tasks waiting for a slot; NaN while unknown"),

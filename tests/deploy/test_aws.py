@@ -61,7 +61,7 @@ def called(*folders, without=(), services=SERVICES):
     """The IAM actions behind every AWS operation that the modules name."""
     known, found = operations(services), set()
     for folder in folders:
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in [ROOT / folder] if folder.endswith(".py") else (ROOT / folder).rglob("*.py"):
             if path.name in without:
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -172,11 +172,13 @@ def test_a_check_needs_no_more_than_its_own_policy():
     assert all(READS.fullmatch(action) for action in granted("iam-policy-check.json"))
 
 
-def test_a_lease_in_dynamodb_needs_its_own_policy_and_no_more():
-    """Two operations on one table."""
-    (statement,) = statements("iam-policy-lease.json")
-    assert actions_of(statement) == called("autoscaler/lease", services=("dynamodb",))
-    assert re.fullmatch(r"arn:aws:dynamodb:[\w-]+:\d{12}:table/[\w-]+", statement["Resource"])
+def test_lease_and_orders_in_dynamodb_need_their_own_policy_and_no_more():
+    """Two operations each, on one table."""
+    for statement, code in zip(
+        statements("iam-policy-lease.json"), ("autoscaler/lease", "autoscaler/orders_table.py"), strict=True
+    ):
+        assert actions_of(statement) == called(code, services=("dynamodb",))
+        assert re.fullmatch(r"arn:aws:dynamodb:[\w-]+:\d{12}:table/[\w-]+", statement["Resource"])
 
 
 def test_beside_each_scheduler_stands_the_same_daemon_with_a_lease():
