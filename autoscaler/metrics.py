@@ -68,7 +68,7 @@ TABLE = (
         "holds_total",
         Counter,
         ("target", "reason"),
-        "Decisions whose guards changed the policy's wish, by reason",
+        "Decisions by every reason that a guard gave, mostly for another size than the wish",
     ),
     Metric("writes_total", Counter, ("target", "result"), "Writes: applied, refused or unknown"),
     Metric("write_seconds", Histogram, _TARGET, "Duration of a write"),

@@ -102,7 +102,7 @@ def test_a_clock_that_is_set_back_charges_nothing():
 
 
 def test_pending_workers_are_charged_like_running_ones():
-    clock = spending().sees(200, pending=15).after(hours(1)).sees(200)
+    clock = spending().sees(200, pending=15).after(hours(1)).sees(200).expects(None, Reason.BUDGET_LOW)
     assert clock.decision.budget == BudgetLeft(10.0, 3600.0)
 
 
@@ -140,8 +140,12 @@ def test_time_alone_changes_it_so_no_look_is_passed_over():
 
 @pytest.mark.parametrize("floor", [10, 11])
 def test_a_floor_that_uses_all_of_it_is_refused(floor):
-    with pytest.raises(ValueError, match="nothing would ever come back"):
+    with pytest.raises(ValueError, match="floor_workers") as caught:
         replace(TEN_FOR_EVER, floor_workers=floor)
+    assert str(caught.value) == (
+        f"floor_workers {floor} use {24 * floor} worker-hours a day, all of worker_hours_per_day 240: "
+        "nothing would ever come back"
+    )
 
 
 @given(
