@@ -66,6 +66,8 @@ def test_workers_that_do_not_listen():
     assert clock.alarms() == {}
     clock.after(1).sees(queued=1, running=30)
     assert clock.alarms() == {"deaf_workers": "tasks have been queued beside free slots for 5 min"}
+    clock.after(3300).sees(queued=1, running=30)
+    assert clock.alarms() == {"deaf_workers": "tasks have been queued beside free slots for 60 min"}
     clock = told()
     for _ in range(2):
         clock.after(300).sees(queued=1, running=30, capacity={"draining": 2})

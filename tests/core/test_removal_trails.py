@@ -8,7 +8,7 @@ import pytest
 from autoscaler.core.removal import SafeRemoval
 from autoscaler.core.state import Phase, Removal
 from autoscaler.core.victims import Patience
-from policies.model import Evidence, Reason, Unknown, WorkerState
+from policies.model import Evidence, Reason, Refused, Unknown, WorkerState
 from tests.core.clock import NOON, Clock, told
 from tests.core.test_removal import CONSOLIDATING, ROLLING, lowered, ready, rolling, seen, three
 
@@ -235,3 +235,27 @@ def test_nothing_leaves_until_the_hour_is_over():
 
 def test_workers_are_asked_for_while_one_is_wanted_and_none_can_be_chosen():
     assert three().sees(15, workers=seen([5, 5, 5])).expects(None, Reason.DRAINING).decision.wants_workers
+
+
+def test_a_refused_write_makes_it_forget_no_protection():
+    clock = lowered(three()).wrote(Refused(2, "throttled"))
+    clock.sees(5, desired=3, workers=PREPARED)
+    assert clock.state.protected == {"a", "c"}
+
+
+@pytest.mark.parametrize(("desired", "load", "stopped"), [(3, 25, ""), (2, 15, "b")])
+def test_patience_has_no_end_where_more_are_listed_than_desired(desired: int, load: float, stopped: str):
+    """The service may stop somebody at any moment: who is not protected takes no tasks."""
+    clock = told(desired=desired, way_in=SafeRemoval())
+    workers = seen([5, 0, 5], stopped="b")
+    clock.sees(load, workers=workers).after(400).sees(load, workers=workers)
+    assert clock.decision.intake_stopped == frozenset(stopped)
+
+
+def test_where_the_size_goes_back_out_anyway_no_protection_is_in_danger():
+    """Three are listed, two desired, three wished for: that is demand, and no hold."""
+    clock = three().sees(5)
+    clock.state = clock.state._replace(protected=frozenset("abc"))
+    soon = seen([5, 5, 5], protected="abc", protected_until=NOON + 100)
+    clock.after(10).sees(25, desired=2, workers=soon).after(10).sees(25, workers=soon)
+    assert clock.expects(3, Reason.DEMAND, protected="abc").because() == [Reason.DEMAND]
