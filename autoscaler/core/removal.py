@@ -21,8 +21,16 @@ from autoscaler.core.drain import Caution, Drain
 from autoscaler.core.listing import Listing
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.returning import deaf, returned
-from autoscaler.core.state import Phase, Removal, Returning, State, Victim
-from autoscaler.core.victims import Patience, chosen, in_phase, least_advanced, without
+from autoscaler.core.state import Phase, Removal, Returning, State
+from autoscaler.core.victims import (
+    Patience,
+    chosen,
+    in_phase,
+    least_advanced,
+    let_go,
+    undone,
+    without,
+)
 from policies.model import NOBODY, Reason, Refused, Rollout, Workers
 
 
@@ -84,18 +92,14 @@ class SafeRemoval:
         return replace(step, removal=removal._replace(returning=step.returning(removal)))
 
     def _unlisted(self, proposal: Proposal, context: Context) -> Drain:
-        ours, undo = context.state.protected, proposal.workers >= context.current
+        undo = proposal.workers >= context.current
         removal = self.patience.unseen(context.state.removal, context.at, undo=undo)
-        if undo:
-            unfinished = removal.victims or removal.returning or not removal.adopted
-            wants = bool(unfinished) or context.capacity.rollout is not Rollout.STEADY
-            return Drain(proposal, ours, wants_workers=wants, removal=removal)
-        held = proposal.to("drain", context.current, Reason.WORKERS_UNLISTED, "who is busy is read next")
-        return Drain(held, ours, wants_workers=True, removal=removal)
-
-
-def _undone(removal: Removal) -> Removal:
-    return without(removal, removal.chosen - in_phase(removal, Phase.LEAVING))
+        unfinished = removal.victims or removal.returning or not removal.adopted
+        wants = not undo or bool(unfinished) or context.capacity.rollout is not Rollout.STEADY
+        if not undo:
+            why = Reason.WORKERS_UNLISTED, "who is busy is read next"
+            proposal = proposal.to("drain", context.current, *why)
+        return Drain(proposal, context.state.protected, wants_workers=wants, removal=removal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,7 @@ class _Step:
     @property
     def deaf(self) -> frozenset[str]:
         """Those that do not take tasks whatever they are told."""
-        patience = self.settings.patience
-        return deaf(self.removal.returning, self.context.at, 2 * patience.deaf_seconds)
+        return deaf(self.removal.returning, self.context.at, 2 * self.settings.patience.deaf_seconds)
 
     def _said(self, reason: Reason, note: str) -> Proposal:
         """The way in waits, the way out is free."""
@@ -146,8 +149,7 @@ class _Step:
         hands_off: bool = False,
     ) -> Drain:
         """With everybody protected who needs it, whatever else is decided."""
-        seen = self.seen
-        returning = self.returning(removal)
+        seen, returning = self.seen, self.returning(removal)
         protected |= frozenset(each.worker for each in returning if each.bare_since is not None)
         leaving = in_phase(removal, Phase.LEAVING)
         if leaving or (self.is_crowded and not self.rolls and not hands_off):
@@ -174,7 +176,7 @@ class _Step:
 
     def undone(self) -> Drain:
         """Nobody is prepared any more; the size stays."""
-        return self._drain(self.proposal, _undone(self.removal), hands_off=True)
+        return self._drain(self.proposal, undone(self.removal), hands_off=True)
 
     def lower(self) -> Drain:
         """The way in of a steady service."""
@@ -183,7 +185,7 @@ class _Step:
         if endangered := self._endangered(removal):
             note = f"the protections of {len(endangered)} workers end soon, and more are listed than desired"
             held = self.proposal.to("drain", len(seen.staying), Reason.WORKERS_HELD, note)
-            return self._drain(held, _undone(removal))
+            return self._drain(held, undone(removal))
         overdue = seen.overdue - leaving
         missing = max(0, self.wanted - len(overdue))
         # Whom somebody else protects shall stay.
@@ -197,7 +199,7 @@ class _Step:
             return self._drain(held, removal, released=finished)
         if self.context.at < removal.frozen_until:
             note = "another worker was stopped than those that were prepared"
-            return self._drain(self._said(Reason.FROZEN, note), _undone(removal))
+            return self._drain(self._said(Reason.FROZEN, note), undone(removal))
         if (doubt := self._doubt(removal)) is not None:
             return self._drain(self._said(*doubt), removal)
         removal = chosen(
@@ -213,10 +215,7 @@ class _Step:
         return self._leave(removal, overdue)
 
     def _endangered(self, removal: Removal) -> frozenset[str]:
-        """Workers that will be stopped though we protect them, because ECS refuses to renew that.
-
-        It does so while fewer workers are desired than are protected.
-        """
+        """Workers of ours that will be stopped: ECS renews nothing while fewer are desired than protected."""
         if not self.is_crowded or self.proposal.workers >= len(self.seen.staying):
             return NOBODY
         kept = self.seen.running - in_phase(removal, Phase.LEAVING) - in_phase(removal, Phase.READY)
@@ -240,7 +239,7 @@ class _Step:
         if self.is_crowded:
             held = self._said(Reason.WORKERS_HELD, f"{len(seen.staying)} workers are listed, fewer desired")
             # From here on they may be stopped without a write of ours.
-            return self._drain(held, self._left(removal, ready), released=ready - seen.bare)
+            return self._drain(held, let_go(removal, ready, self.context.at), released=ready - seen.bare)
         if covered := ready - seen.bare:
             held = self._said(Reason.DRAINING, f"the protection of {len(covered)} workers ends first")
             return self._drain(held, removal, released=covered)
@@ -256,16 +255,7 @@ class _Step:
         if desired > proposal.workers:
             note = f"{current - desired} workers may leave now"
             proposal = proposal.to("drain", desired, Reason.DRAINING, note)
-        return self._drain(proposal, self._left(removal, ready)._replace(lowered_to=desired))
-
-    def _left(self, removal: Removal, ready: frozenset[str]) -> Removal:
-        victims = tuple(
-            Victim(each.worker, Phase.LEAVING, each.chosen_at, self.context.at)
-            if each.worker in ready
-            else each
-            for each in removal.victims
-        )
-        return removal._replace(victims=victims)
+        return self._drain(proposal, let_go(removal, ready, self.context.at)._replace(lowered_to=desired))
 
     def rolling(self) -> Drain:
         """Workers of the old deployment run dry; the new one replaces them, the desired count unchanged.
@@ -294,8 +284,7 @@ class _Step:
 
     def _doubt(self, removal: Removal) -> tuple[Reason, str] | None:
         seen, evidence = self.seen, self.context.observation.evidence
-        back = frozenset(each.worker for each in self.returning(removal)) - self.deaf
-        if back:
+        if back := frozenset(each.worker for each in self.returning(removal)) - self.deaf:
             return Reason.RESUMING, f"{len(back)} workers without intake go back to work first"
         if self.context.at < removal.unsure_until:
             return Reason.WRITE_UNCONFIRMED, "protections were set or ended without an answer"

@@ -142,6 +142,20 @@ def without(removal: Removal, given_up: frozenset[str]) -> Removal:
     return removal._replace(victims=tuple(each for each in removal.victims if each.worker not in given_up))
 
 
+def undone(removal: Removal) -> Removal:
+    """The removal with those only that have begun to leave."""
+    return without(removal, removal.chosen - in_phase(removal, Phase.LEAVING))
+
+
+def let_go(removal: Removal, ready: frozenset[str], at: float) -> Removal:
+    """The removal with these on their way out."""
+    victims = tuple(
+        Victim(each.worker, Phase.LEAVING, each.chosen_at, at) if each.worker in ready else each
+        for each in removal.victims
+    )
+    return removal._replace(victims=victims)
+
+
 def least_advanced(removal: Removal, count: int) -> frozenset[str]:
     """The `count` victims that are furthest from leaving; none that is leaving already."""
     order = [Phase.STOPPING, Phase.EMPTYING, Phase.IDLE, Phase.READY]
