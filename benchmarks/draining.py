@@ -69,9 +69,9 @@ class Setup:
 KNOWN = (
     Setup(SHARED / "wf_cron_dag_7d.parquet", 16, 100, 3),
     Setup(SHARED / "alibaba2017_tasks_17h.parquet", 16, 30, 1),
-    Setup(SHARED / "nasa_ipsc1993.parquet", 1, 10, 10),
-    Setup(SHARED / "ricc2010_w1.parquet", 16, 120, 3),
-    Setup(SHARED / "lcg2005_grid.parquet", 16, 220, 3),
+    Setup(SHARED / "nasa_ipsc1993.parquet", 1, 10, 3),
+    Setup(SHARED / "ricc2010_w1.parquet", 16, 120, 2),
+    Setup(SHARED / "lcg2005_grid.parquet", 16, 220, 2),
 )
 
 
@@ -161,8 +161,10 @@ def comparisons(bench: Bench) -> dict[str, list[Row]]:
 
 
 def first_days(trace: Trace, days: float) -> Trace:
-    """The tasks of the first days."""
+    """The tasks of the first days.  Raises `ValueError` if there are none."""
     rows = np.flatnonzero(trace.queued_at < days * DAY)
+    if not len(rows):
+        raise ValueError(f"no task comes in the first {days:g} days; give more --days")
     return trace if len(rows) == len(trace) else trace.at_rows(rows)
 
 

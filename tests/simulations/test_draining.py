@@ -50,3 +50,5 @@ def test_a_wait_that_no_window_keeps_has_no_row(bursts):
 def test_only_the_first_days_are_played(bursts):
     assert len(first_days(bursts, 0.5 / 24)) == np.sum(bursts.queued_at < HOUR / 2)
     assert first_days(bursts, 1.0) is bursts
+    with pytest.raises(ValueError, match="no task comes in the first 0 days"):
+        first_days(bursts, 0.0)

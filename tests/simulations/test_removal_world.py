@@ -188,7 +188,8 @@ def story(
         Mwaa(4, ScaleIn.CONTINUOUS), GuardChain(Bounds(1, 8)), Watch(4, 8), way_in=way_in, history_bound=16
     )
     service = ServiceModel(4, **(KEPT | model))
-    world = World(trace, service, seed, workers=1, airflow=airflow, source=source)
+    tells = way_in.weighs_work
+    world = World(trace, service, seed, workers=1, airflow=airflow, source=source, tells_work_left=tells)
     return Story(seed, faults, controller, world, daemons)
 
 
