@@ -107,7 +107,8 @@ class Mwaa:
             return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
         if not demand.whole:
             return MwaaMemory(), Recommendation(current, Reason.WAITING_FOR_IDLE)
-        idle_since = demand.measured_at if memory.idle_since is None else memory.idle_since
+        since = demand.measured_at if memory.idle_since is None else memory.idle_since
+        idle_since = min(since, demand.measured_at)  # a clock may be set back
         memory = MwaaMemory(idle_since)
         # By the readings' own time: a late or repeated reading of zero proves nothing about now.
         if demand.measured_at - idle_since >= self.idle_seconds:

@@ -46,6 +46,8 @@ def noticed(ownership: Ownership, desired: int, at: float) -> Ownership:
     expected = ownership.expected
     if not expected:
         return ownership._replace(expected=(desired,))
+    if ownership.wrote_at > at:  # a clock was set back
+        ownership = ownership._replace(wrote_at=at)
     settling = at - ownership.wrote_at < WRITE_SETTLES_SECONDS
     if desired == expected[0]:
         if ownership.confirmed and not ownership.foreign_at and len(expected) == 1:
@@ -68,7 +70,8 @@ def noticed(ownership: Ownership, desired: int, at: float) -> Ownership:
 
 
 def _within_hour(instants: tuple[float, ...], at: float) -> tuple[float, ...]:
-    return tuple(instant for instant in instants if at - instant < HOUR)
+    """The younger ones; an instant in the future, before a clock was set back, counts as now."""
+    return tuple(min(instant, at) for instant in instants if at - instant < HOUR)
 
 
 def observes_only(ownership: Ownership, at: float) -> bool:

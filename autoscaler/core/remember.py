@@ -60,7 +60,7 @@ def after_observation(
         # A foreign write is a new baseline: rates count from it.
         state.moves if ownership.confirmed else (),
         state.scaled_out_at,
-        state.scaled_in_at,
+        min(state.scaled_in_at, at),  # a clock may be set back: a cooldown lasts no longer for it
         ownership,
         state.protected,
         _short_since(state, capacity, at),
@@ -133,7 +133,7 @@ def _short_since(state: State, capacity: Capacity, at: float) -> float | None:
         return None
     if state.short_since is None or state.current is None or capacity.desired > state.current:
         return at
-    return state.short_since
+    return min(state.short_since, at)
 
 
 def _deaf_since(
@@ -146,5 +146,5 @@ def _deaf_since(
         return None
     offered = (capacity.running - capacity.draining) * slots_per_worker
     if demand.running < offered:
-        return at if state.deaf_since is None else state.deaf_since
+        return at if state.deaf_since is None else min(state.deaf_since, at)
     return None

@@ -42,6 +42,8 @@ class Wishes:
     def seen(self, at: float, wish: int, window_seconds: float, beats: Callable[[int, int], bool]) -> Wishes:
         """With one wish more, and without those `window_seconds` old or older."""
         entries = self.entries
+        if entries and entries[-1][0] > at:  # a clock was set back: they count as of now, and no longer
+            entries = tuple((min(seen_at, at), size) for seen_at, size in entries)
         stop = len(entries)
         while stop and not beats(entries[stop - 1][1], wish):
             stop -= 1

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autoscaler.core.alarms import Watch
 from autoscaler.core.guards import (
     Bounds,
     Cooldown,
@@ -18,6 +19,7 @@ from policies.model import (
     Refused,
     Unknown,
 )
+from policies.mwaa import Mwaa
 from tests.core.clock import listing, told
 
 IDLE5 = listing([0.0] * 5)
@@ -36,6 +38,65 @@ def test_a_clock_that_is_set_back_leaves_the_way_out_free(limit):
     clock = told(**limit)
     clock.sees(60).expects(6, Reason.DEMAND)
     clock.after(-3600).sees(80).expects(8, Reason.DEMAND)
+
+
+BACK = -3600.0
+"""Somebody sets the daemon's clock back by an hour."""
+
+
+def until_it_leaves(clock, load, within_seconds):
+    """Looks every ten seconds; how long it took until fewer workers were wanted."""
+    begun = clock.at
+    while clock.at - begun <= within_seconds:
+        clock.after(10).sees(load, workers=listing([0.0] * clock.desired))
+        if clock.decision.desired is not None:
+            return clock.at - begun
+    return None
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        ({"cooldown": Cooldown(in_seconds=120.0)}, 130),
+        ({"stabilization": Stabilization(in_seconds=120.0)}, 130),
+        ({"stabilization": Stabilization(out_seconds=60.0, in_seconds=60.0)}, 70),
+    ],
+)
+def test_a_clock_that_is_set_back_holds_the_way_in_up_no_longer_than_ever(limit, seconds):
+    """An hour back: what was remembered lies in the future then, and counts as of now."""
+    clock = told(desired=9, **limit)
+    for _ in range(20):
+        clock.after(10).sees(60, workers=listing([0.0] * clock.desired))
+    assert clock.desired == 6
+    clock.sees(60).after(BACK)
+    assert until_it_leaves(clock, 20, seconds) is not None
+
+
+def test_a_clock_that_is_set_back_makes_quiet_and_doubt_no_longer():
+    """Neither a foreign write nor one without an answer holds the size for the hour."""
+    clock = told(desired=6)
+    clock.sees(60).after(10).sees(60, desired=9).after(10).sees(60).after(BACK)
+    assert until_it_leaves(clock, 60, 320) > 280
+    clock = told(desired=4, acts=False)
+    clock.sees(60).wrote(Unknown(6, "lost")).after(10).sees(60, desired=4).after(BACK)
+    clock.acts = True
+    assert until_it_leaves(clock, 10, 80) is not None
+
+
+def test_a_clock_that_is_set_back_makes_idleness_no_longer():
+    """`when-idle` waits its two minutes, and not the hour beside."""
+    clock = told(desired=6, policy=Mwaa(10))
+    clock.sees(0).after(BACK)
+    assert until_it_leaves(clock, 0, 130) is not None
+
+
+def test_a_clock_that_is_set_back_makes_alarms_no_later():
+    """Workers that do not start, and workers that do not listen."""
+    clock = told(desired=6, watch=Watch(10, 20, deaf_seconds=300.0, pending_deadline_seconds=600.0))
+    clock.sees(queued=5, pending=2).after(BACK)
+    for _ in range(61):
+        clock.sees(queued=5, pending=2).after(10)
+    assert {"deaf_workers", "pending_too_long"} <= set(clock.alarms())
 
 
 def test_small_changes_are_noise():
