@@ -82,6 +82,8 @@ class Memory:
     wants_workers: bool = False
     workers: Workers | None = None
     """The last that were listed: whose intake can be set."""
+    told: frozenset[str] = NOBODY
+    """Whose intake was to be stopped when the workers were told last."""
 
 
 @dataclass(slots=True)
@@ -129,8 +131,11 @@ class TargetLoop:
         )  # a stop that arrived meanwhile wins: no new write, and nobody is taken for leaving
         memory = self.memory
         memory.state, memory.last_write, memory.wants_workers = state, None, decision.wants_workers
+        seen, stopped = observation.capacity, decision.intake_stopped
         async with anyio.create_task_group() as group:  # a broker that is gone must not delay the way out
-            group.start_soon(self._set_intake, decision.intake_stopped)
+            # No old look is told again: another daemon may have stopped the worker since.
+            if stopped != memory.told or (isinstance(seen, Capacity) and seen.workers is not None):
+                group.start_soon(self._set_intake, stopped)
             group.start_soon(self._act, decision)
 
     async def _observe(self, at: float) -> Observation:
@@ -190,6 +195,7 @@ class TargetLoop:
         with anyio.move_on_after(self.timing.write_deadline_seconds, shield=True):
             try:
                 await intake.apply(stopped, workers)
+                self.memory.told = stopped
             except IntakeError as error:
                 self.listener.failed(self.name, f"intake not set: {error}")
             except Exception as error:  # noqa: BLE001 - as for the fleet

@@ -51,6 +51,7 @@ class Service:
     told: list[frozenset[str]] = field(default_factory=list)
     before_look: Callable[[], Awaitable[None]] | None = None
     before_telling: Callable[[], Awaitable[None]] | None = None
+    unlisted: bool = False
     outcome: type[Refused | Unknown] | None = None
     """How a write of the size ends that changes nothing."""
 
@@ -73,7 +74,7 @@ class Service:
             np.full(count, np.nan),
             np.array(until),
         )
-        return Capacity(count, 0, count, workers=workers if list_workers else None)
+        return Capacity(count, 0, count, workers=workers if list_workers and not self.unlisted else None)
 
     async def look(self, workers: Workers) -> Intakes:
         if self.before_look:
@@ -187,6 +188,19 @@ async def test_an_intake_that_is_not_done_is_told_again():
     service.before_telling = raising(ValueError("a defect"))
     await run_for(25, looped(service, notes))
     assert any(why.startswith("the intake failed, ValueError at ") for why in notes.failures)
+
+
+async def test_nobody_is_told_the_same_again_on_an_old_look():
+    """Another daemon may have stopped the worker since; what is new is told all the same."""
+    service, notes = Service(), Notes()
+    loop = looped(service, notes)
+    await run_for(15, loop)
+    service.unlisted, told = True, len(service.told)
+    await run_for(95, loop)
+    assert len(service.told) == told
+    service.running = 25
+    await run_for(310, loop)
+    assert service.told[told:] == [frozenset()]
 
 
 async def test_before_the_daemon_ends_workers_take_tasks_again():

@@ -63,7 +63,11 @@ class Daemon:
     last_write: LastWrite = None
     wants_workers: bool = True
     known: frozenset[str] = frozenset()
-    """The workers that it has listed last: the others it can tell nothing."""
+    """The workers that it has listed last: the others it can tell nothing ..."""
+    idle_hands: frozenset[str] = frozenset()
+    """... and of these whoever took no tasks then: nobody else is told to take them again."""
+    told: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 @dataclass
@@ -128,16 +132,19 @@ class Story:
             evidence = replace(evidence, intake_at=at)
         if self.unlucky(0.3):
             seen = Unavailable("no answer")
-        if isinstance(seen, Capacity) and seen.workers is not None:
-            daemon.known = frozenset(seen.workers.ids)
+        daemon.listed = isinstance(seen, Capacity) and seen.workers is not None
+        if daemon.listed:
+            daemon.known = frozenset(world.fleet.alive)
+            daemon.idle_hands = world.fleet.intake_stopped
         return Observation(at, world.demand(), seen, evidence, daemon.last_write)
 
     def done(self, decision: Decision, at: float, daemon: Daemon) -> LastWrite:
         """The parts of a decision, each of which may fail by itself."""
         known = frozenset(self.world.fleet.alive.keys())
-        before = self.world.fleet.intake_stopped & known
-        stopped = before if self.unlucky() else decision.intake_stopped & known & daemon.known  # no broker
-        stopped |= before - daemon.known
+        stopped = self.world.fleet.intake_stopped & known
+        if (daemon.listed or decision.intake_stopped != daemon.told) and not self.unlucky():  # a broker
+            daemon.told = decision.intake_stopped
+            stopped = (stopped - daemon.idle_hands) | (decision.intake_stopped & known & daemon.known)
         granted = frozenset(each for each in sorted(decision.protected & known) if not self.unlucky())
         released = frozenset(each for each in sorted(decision.released & known) if not self.unlucky())
         told = decide(protected=granted, released=released, intake_stopped=stopped)
