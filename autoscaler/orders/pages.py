@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -102,8 +102,11 @@ class Desk:
 
 async def _body(request: Request) -> bytes:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise _RefusedError(413, f"the body is longer than {MOST_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise _RefusedError(413, f"the body is longer than {MOST_BYTES} bytes")
+    except ClientDisconnect:
+        raise _RefusedError(400, "the body broke off") from None  # nobody reads this
     return body
