@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types contracts unit proof mutation e2e audit docs lock clean
+.PHONY: setup demo test lint types contracts unit worlds soak proof mutation e2e audit docs lock clean
 
 setup: .venv/.ready
 
@@ -23,7 +23,7 @@ setup: .venv/.ready
 demo: setup
 	@$(BIN)/autoscaler demo
 
-test: setup lint types contracts unit
+test: setup lint types contracts unit worlds
 
 lint: setup
 	$(BIN)/ruff check .
@@ -39,6 +39,16 @@ unit: setup
 	$(BIN)/pytest -n 2 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 --include='policies/*,autoscaler/core/*'
+
+# The whole daemon in simulated worlds: 100 days at its ports, 3 through the AWS client library.
+worlds: setup
+	$(BIN)/python -m tests.soak --days 100
+	$(BIN)/python -m tests.soak --days 3 --wire
+
+DAYS ?= 1000
+SEED ?= 1
+soak: setup
+	nice $(BIN)/python -m tests.soak --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS),--days $(DAYS)) --table
 
 proof: setup
 	$(BIN)/pytest -n 2 -m deep -rP

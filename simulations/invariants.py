@@ -107,7 +107,7 @@ class Invariants:
         _keeps_bounds(bounds, current, decision)
         _obeys_pauses(observation, current, decision)
         _never_lowers_in_doubt(controller, observation, capacity, decision, bounds)
-        _endangers_nobody(before, observation, capacity, decision)
+        _endangers_nobody(controller, before, observation, capacity, decision)
         spent = self._is_spent(controller, observation.at, capacity)
         if spent is not None:
             _keeps_budget(spent, bounds, current, decision)
@@ -251,7 +251,7 @@ def _never_lowers_in_doubt(
 
 
 def _endangers_nobody(
-    before: State, observation: Observation, capacity: Capacity, decision: Decision
+    controller: Controller, before: State, observation: Observation, capacity: Capacity, decision: Decision
 ) -> None:
     desired, workers, at = decision.desired, capacity.workers, observation.at
     lowers = desired is not None and desired < capacity.desired
@@ -259,7 +259,7 @@ def _endangers_nobody(
         return
     if workers is None:
         raise LawBrokenError("workers leave or lose protection unseen")
-    busy, protected = _held(workers, observation)
+    busy, protected = _held(workers, observation, controller.way_in.pending_deadline_seconds)
     released = np.array([name in decision.released for name in workers.ids], dtype=bool)
     holds(not (released & busy).any(), f"a busy worker of {sorted(decision.released)} is released")
     holds(decision.released <= before.protected, "a protection is released that was never ours")
@@ -271,11 +271,18 @@ def _endangers_nobody(
         )
 
 
-def _held(workers: Workers, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Who is busy and who is protected; unknown counts, unless nothing runs anywhere."""
+def _held(
+    workers: Workers, observation: Observation, pending_deadline_seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who is busy and who is protected; unknown counts, unless nothing runs anywhere.
+
+    Who should have started long ago holds nothing.
+    """
     demand, staying = observation.demand, workers.state != WorkerState.STOPPING
     nothing = isinstance(demand, Demand) and demand.load == 0
-    unknown = np.isnan(workers.busy_slots) & (not nothing)
+    overdue = observation.at - workers.created_at >= pending_deadline_seconds
+    overdue &= workers.state == WorkerState.PENDING
+    unknown = np.isnan(workers.busy_slots) & ~overdue & (not nothing)
     busy = staying & (unknown | (np.nan_to_num(workers.busy_slots) > 0))
     protected = staying & (np.isnan(workers.protected_until) | (workers.protected_until > observation.at))
     return busy, protected

@@ -27,6 +27,8 @@ class Scheduler:
 
     def reconcile(self, service: Service) -> None:
         """Brings a service as far as it can be brought now."""
+        if _is_settled(service):
+            return
         self._rebalanced(service)
         # A rollout that is over or given up changes what is wanted.
         while True:
@@ -127,7 +129,15 @@ class Scheduler:
         return victim(crowded, self._agenda.now, self._chance, pending_first=False, spares_protected=spared)
 
 
+def _is_settled(service: Service) -> bool:
+    """Whether nothing is to be done, which is nearly always so: one look at each task is enough then."""
+    if len(service.deployments) > 1 or service.rebalancing is not None or service.spec.zone_rebalancing:
+        return False
+    return service.primary.state is RolloutState.COMPLETED and len(service.wanted) == service.desired
+
+
 def _generations(service: Service) -> tuple[list[Task], list[Task]]:
     """(of the primary deployment, of older ones)."""
-    new = [task for task in service.wanted if task.deployment is service.primary]
-    return new, [task for task in service.wanted if task.deployment is not service.primary]
+    wanted, primary = service.wanted, service.primary
+    new = [task for task in wanted if task.deployment is primary]
+    return new, [task for task in wanted if task.deployment is not primary]

@@ -73,6 +73,13 @@ class EcsWorld:
             self._settle()
         self._settle()
 
+    def pass_time(self) -> None:
+        """As `advance`, in a fraction of its time: that a process has ended by itself is not noticed."""
+        if self._agenda.next_at <= self.clock():
+            self.advance()
+        else:
+            self._agenda.now = max(self._agenda.now, self.clock())
+
     def at(self, instant: float, act: Callable[[], None]) -> None:
         """Does something when the clock gets there."""
         self._agenda.at(instant, act)
