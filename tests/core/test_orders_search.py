@@ -43,9 +43,9 @@ def paused_at(phase):
 def test_a_pause_wherever_a_removal_is_stops_nobody_and_leaves_nobody_without_tasks(phase):
     """All that may happen to two workers with a fault; in the end under the pause, and once it is over."""
     controller = controller_for(2)
-    found = search(beginning(2, 1, 1, controller), controller, 100_000, paused_at(phase))
+    found = search(beginning(2, 1, 1, controller), controller, 100_000, paused_at(phase), every=EVERY)
     assert found.complete
-    for node in list(found.nodes.values())[::EVERY]:
+    for node in found.sample:
         held = calmed(node, Paused(controller), CALM_TICKS)
         assert all(worker.consuming for worker in held.world.workers), node
         assert len(held.world.workers) == held.world.desired, node
