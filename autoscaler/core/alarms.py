@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.core.ownership import observes_only
+from autoscaler.core.plain import one_line
 from autoscaler.core.proposal import Context
 from policies.model import Alarm, AlarmKind, Demand, Rollout
+
+MOST_NAME = 255
+"""Characters of a host's name; a longer one is no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Watch:
             note = "others set the desired count three times within an hour: observing only"
             found.append(Alarm(AlarmKind.FOREIGN_WRITES, note))
         if hosts := context.observation.evidence.unplaced_hosts:
-            found.append(Alarm(AlarmKind.BUSY_UNPLACED, f"busy, but no worker of ours: {hosts[0]}"))
+            name = one_line(hosts[0], MOST_NAME)
+            found.append(Alarm(AlarmKind.BUSY_UNPLACED, f"busy, but no worker of ours: {name}"))
         self._of_removal(context, found)
         if isinstance(context.demand, Demand):
             self._of_demand(context.demand, found)

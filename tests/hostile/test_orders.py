@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ from autoscaler.orders.pages import MOST_BYTES
 from autoscaler.pages import application
 from policies.orders import Orders, Override, Pause, Way
 from tests.hostile.laws import changed, must_be_told_well, nested
-from tests.hostile.test_pages import said
+from tests.hostile.test_pages import PATIENCE_SECONDS, said
 from tests.orders.test_desk import NOON, TOKEN, Daemon
 
 KNOWN = TOKEN.encode()
@@ -90,6 +91,9 @@ def test_a_body_that_is_broken_off_orders_nothing(desk, caplog):
     with socket.create_connection(desk[0]) as connection:
         connection.sendall(head % KNOWN)
     assert posted(desk, b'{"way": "nowhere"}') == 400
+    until = time.monotonic() + PATIENCE_SECONDS
+    while desk[1].metrics()['autoscaler_orders_total{order="pause",result="refused"}'] != "2.0":
+        assert time.monotonic() < until
     assert desk[1].book.of("etl", NOON) is None
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
