@@ -29,8 +29,9 @@ HEAD = """# Mutation testing
 
 `make mutation` changes `policies/` and `autoscaler/core/` in every way that mutmut knows, one at a time, and
 runs the quick tests of both against each (`tests/policies` and `tests/core`, without the searches and the
-longest laws).  A change that no test notices lives.  The command writes this page: the score of each file,
-and what lives, by the reason why.
+longest laws).  A change that no test notices lives; one that never ends is killed by its deadline.  It takes
+half an hour on two cores.  The command writes this page: the score of each file, and what lives, by the
+reason why (`benchmarks/mutation_reasons.py`).
 
 """
 
@@ -88,10 +89,8 @@ def page_of(rows: list[tuple[str, Counter[str]]], survivors: list[Survivor]) -> 
         lines.append(
             f"| {name} | {counts.total()} | {dead} | {counts.total() - dead} | {dead / counts.total():.1%} |"
         )
-    order = [reason for reason, _ in REASONS]
-    by_reason = sorted(
-        survivors, key=lambda each: (*map(order.__ne__, [each.reason]), each.reason, each.path)
-    )
+    order = [*dict.fromkeys(reason for reason, _ in REASONS), UNEXPLAINED]
+    by_reason = sorted(survivors, key=lambda each: (order.index(each.reason), each.path))
     for reason, group in groupby(by_reason, key=lambda each: each.reason):
         members = list(group)
         lines += ["", f"## {reason} ({len(members)})", ""]

@@ -35,6 +35,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (SAME_SIZE, r"sign >= 0|_stays: .*wish <= current|obeyed: .*limited\.workers >= current"),
     (SAME_SIZE, r"after_write: .* => .*<= rate_period_seconds"),
     (SAME_SIZE, r"_proposed: .* => .*Proposal\(context\.current, 1,"),
+    (SAME_SIZE, r"_decided: .*budget is None or state\.tokens is None => .* and "),
     (SAME_SIZE, r"lower: if self\.wanted <= 0: => if self\.wanted < 0:"),
     (SHORT_CUT, r"_Rows\.(ours|releasable): |placed: .*len\(names\) == 1\) and False"),
     (SHORT_CUT, r"plain: .*\(text\.isprintable\(\)\) and False|unseen: .*bare_since is not None\) or True"),
