@@ -393,3 +393,14 @@ def test_a_long_place_is_cut_and_no_terminal_obeys_it():
     for length, shown in ((200, "p" * 200), (201, "p" * 197 + "...")):
         assert str(MisfitError("p" * length, "a text", 3)) == f"{shown}: expected a text, got 3"
     assert str(MisfitError("a\x1b[2J\nb", "a text", 3)) == "a?[2J?b: expected a text, got 3"
+
+
+@pytest.mark.parametrize("left", [None, np.array([1.5, UNKNOWN])])
+def test_work_left_is_written_where_it_is_known_and_read_where_it_is_not(left):
+    """A log of before there was such a column says of nobody what he has left."""
+    workers = listing([1.0, 2.0], work_left_seconds=left)
+    document = json.loads(json.dumps(to_json(workers)))
+    assert from_json(document, Workers) == workers
+    del document["work_left_seconds"]
+    assert from_json(document, Workers) == listing([1.0, 2.0])
+    assert (workers == listing([1.0, 2.0])) == (left is None)
