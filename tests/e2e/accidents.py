@@ -67,7 +67,8 @@ async def death_of_the_daemon(scene: Scene, source: str, removal: str) -> None:
         time.time(),
     )
     await scene.daemon.kill()
-    killed_at, left = time.time(), min(record.decision.intake_stopped)
+    killed_at = time.time()
+    left = next(each for each in record.decision.intake_stopped if consumes(record, each) == 0)
     scene.say("the daemon is killed (SIGKILL) while a worker takes no tasks")
     await scene.daemon.start(source, removal)
     await scene.daemon.says(

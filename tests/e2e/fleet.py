@@ -29,7 +29,7 @@ class Fleet:
     log: Path
     """What all workers print."""
     launches: list[float] = field(default_factory=list)
-    """Seconds from the order to the readiness of each worker that was waited for."""
+    """Seconds from the order until it took tasks, of each worker that was waited for since the last clear."""
     _ready: set[str] = field(default_factory=set)
 
     @property

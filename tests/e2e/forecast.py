@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,14 +63,14 @@ async def measured(airflow: Airflow, run: Run, folder: Path) -> Figures:
     return Figures(len(waits), float(np.mean(waits)), float(np.percentile(waits, 95)), run.worker_seconds)
 
 
-async def forecast(run: Run, folder: Path, version: str, launches: Sequence[float]) -> Figures:
+async def forecast(run: Run, folder: Path, version: str) -> Figures:
     """As the simulator sees it, with the daemon's configuration of the run.  Raises `DemoError`."""
     world = folder / "world.toml"
     text = WORLD.format(
         version=version,
         slot_tail=SLOT_TAIL.get(version, ""),
         narrow=POOLS["narrow"],
-        launches=[round(seconds, 1) for seconds in launches],
+        launches=[round(seconds, 1) for seconds in run.launches],
         stop_timeout_seconds=STOP_TIMEOUT_SECONDS,
     )
     await anyio.Path(world).write_text(text)

@@ -27,6 +27,8 @@ class Run:
     """The daemon's."""
     counts: Counts
     worker_seconds: float
+    launches: tuple[float, ...]
+    """Seconds from the order of a worker until it took tasks."""
 
 
 @dataclass

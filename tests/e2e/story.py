@@ -17,6 +17,7 @@ GATHERED_SECONDS, KILLED_SECONDS = 20.0, 45.0
 async def with_accidents(scene: Scene) -> None:
     """Out and in by the metadata database, where only idle workers leave; three accidents on the way in."""
     start, first = time.time(), len(scene.airflow.runs)
+    scene.fleet.launches.clear()
     scene.say("run 1: demand from the metadata database, removal of idle workers, accidents")
     await scene.daemon.start("airflow_db", "idle")
     await scene.airflow.trigger("chain", "fan", "pooled", "mapped", "burst", "burst")
@@ -36,6 +37,7 @@ async def without_accidents(scene: Scene) -> None:
     scene.say("run 2: demand from StatsD, work gathered on fewer workers")
     await scene.daemon.stop()
     start, first = time.time(), len(scene.airflow.runs)
+    scene.fleet.launches.clear()
     await scene.daemon.start("statsd", "gather")
     await scene.airflow.trigger("burst", "burst")
     await fully_out(scene)
@@ -128,4 +130,5 @@ async def told(scene: Scene, name: str, start: float, first: int) -> None:
     scene.check(size == scene.fleet.desired == MIN_WORKERS, f"the fleet is at its minimum: {size}")
     configuration = scene.daemon.configuration.read_text()
     used = scene.fleet.worker_seconds(start, end)
-    scene.runs.append(Run(name, start, end, configuration, counts, used))
+    launches = tuple(scene.fleet.launches)
+    scene.runs.append(Run(name, start, end, configuration, counts, used, launches))
