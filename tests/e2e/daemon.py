@@ -110,6 +110,11 @@ class Daemon:
         os.kill(self._child.pid, signal.SIGKILL)
         await self.stop()
 
+    def leaked(self, secrets: tuple[str, ...]) -> list[str]:
+        """Those that its log or its records hold."""
+        said = "".join((self.folder / name).read_text() for name in ("daemon.log", "records"))
+        return [secret for secret in secrets if secret in said]
+
     def drained(self, since: float) -> set[str]:
         """Workers whose intake was stopped while they held work, from `since` (Unix seconds) on."""
         self._read()

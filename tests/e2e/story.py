@@ -4,6 +4,7 @@ import math
 import time
 
 from tests.e2e.accidents import broker_outage, death_of_the_daemon, returning_demand
+from tests.e2e.broker import PASSWORD
 from tests.e2e.daemon import MAX_WORKERS, MIN_WORKERS, SLOTS
 from tests.e2e.scene import Run, Scene
 from tests.e2e.verdict import counted, interrupted, marked
@@ -12,6 +13,9 @@ from tests.e2e.waiting import until
 FINISH_SECONDS = 240.0
 GATHERED_SECONDS, KILLED_SECONDS = 20.0, 45.0
 """How long the long tasks of an uneven load are: in run 3 longer than a worker is given to stop."""
+
+SECRETS = (PASSWORD, "eyJ")
+"""The broker's password, and how the tokens begin that Airflow 3 sends its tasks."""
 
 
 async def with_accidents(scene: Scene) -> None:
@@ -128,6 +132,7 @@ async def told(scene: Scene, name: str, start: float, first: int) -> None:
     scene.check(not killed, f"every worker that left ended by itself ({killed} killed)")
     size = len(scene.fleet.staying)
     scene.check(size == scene.fleet.desired == MIN_WORKERS, f"the fleet is at its minimum: {size}")
+    scene.check(not scene.daemon.leaked(SECRETS), "no password and no task's token is in the daemon's log")
     configuration = scene.daemon.configuration.read_text()
     used = scene.fleet.worker_seconds(start, end)
     launches = tuple(scene.fleet.launches)
