@@ -121,7 +121,7 @@ def test_the_idle_are_released_while_others_are_still_to_be_protected():
 
 def test_a_protection_ends_at_its_instant():
     """It holds nobody then; and whoever needs one again gets it from us."""
-    ended = [NOON, 0.0, 0.0]
+    ended = [NOON, NOON, NOON]
     told(desired=3).sees(0, workers=listing([0.0] * 3, ended)).expects(1, Reason.AT_MINIMUM)
     clock = told(desired=3).sees(5, workers=listing([5.0, 0.0, 0.0], ended))
     assert clock.expects(None, Reason.PROTECTING, protected="a").state.protected == {"a"}

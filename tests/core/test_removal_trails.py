@@ -191,11 +191,10 @@ def test_who_is_leaving_when_a_deployment_begins_goes_on_leaving():
 
 @pytest.mark.parametrize(("seconds", "protected"), [(3599.5, "a"), (3600.0, "")])
 def test_an_old_deployments_worker_is_protected_until_its_deadline(seconds: float, protected: str):
-    """Where it may be killed."""
+    """Where it may be killed, even if its intake cannot be stopped."""
     clock = told(desired=1, way_in=SafeRemoval(Patience(kills=True)))
     clock.sees(9, capacity=ROLLING, workers=rolling([9, 0], "a")).expects(None, stopped="a", protected="a")
-    bare = rolling([9, 0], "a", stopped="a")
-    clock.after(seconds).sees(9, capacity=ROLLING, workers=bare)
+    clock.after(seconds).sees(9, capacity=ROLLING, workers=rolling([9, 0], "a"))
     clock.expects(None, stopped="a", protected=protected)
 
 
