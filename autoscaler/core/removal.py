@@ -152,9 +152,10 @@ class _Step:
         seen, returning = self.seen, self.returning(removal)
         protected |= frozenset(each.worker for each in returning if each.bare_since is not None)
         leaving = in_phase(removal, Phase.LEAVING)
-        if leaving or (self.is_crowded and not self.rolls and not hands_off):
+        if leaving or (self.is_crowded and not self.rolls):
             # Should one of them be kept from leaving, nobody else's protection may end before its own.
-            protected |= seen.running - leaving - in_phase(removal, Phase.READY) - seen.safe
+            exposed = seen.running - leaving - in_phase(removal, Phase.READY) - seen.safe
+            protected |= exposed - seen.empty - seen.bare if hands_off and not leaving else exposed
         removal = removal._replace(returning=returning)
         busy = bool(removal.victims or returning or self.wanted > 0 or self.rolls)
         released &= self.ours & self.context.state.protected
@@ -215,11 +216,11 @@ class _Step:
         return self._leave(removal, overdue)
 
     def _endangered(self, removal: Removal) -> frozenset[str]:
-        """Workers of ours that will be stopped: ECS renews nothing while fewer are desired than protected."""
+        """Protected ones that will be stopped: ECS renews nothing while fewer are desired than protected."""
         if not self.is_crowded or self.proposal.workers >= len(self.seen.staying):
             return NOBODY
         kept = self.seen.running - in_phase(removal, Phase.LEAVING) - in_phase(removal, Phase.READY)
-        return (kept & self.ours) - self.seen.lasting
+        return kept - self.seen.bare - self.seen.lasting
 
     def _leave(self, removal: Removal, overdue: frozenset[str]) -> Drain:
         """The last steps of those that are ready."""

@@ -82,6 +82,22 @@ def test_the_size_goes_back_before_a_protection_ends_that_is_not_renewed():
     clock.expects(3, Reason.WORKERS_HELD, protected="abc")
 
 
+def test_hands_off_the_size_is_not_hands_off_whoever_holds_work():
+    """Its protection is renewed while fewer are desired than listed; nobody is protected anew for that."""
+    clock = told(desired=2, way_in=SafeRemoval())
+    contested = {"contested_by": "Application Auto Scaling"}
+    short = seen([6, 0, 4, 0], protected="abc", protected_until=NOON + 500)
+    clock.sees(15, workers=short, capacity=contested).expects(None, Reason.CONTESTED, protected="ac")
+
+
+def test_so_it_does_for_protections_that_another_daemon_has_set():
+    clock = told(desired=2, way_in=SafeRemoval())
+    held = {"protected": "abc", "protected_until": NOON + 4000}
+    clock.sees(15, workers=seen([6, 5, 4], **held)).expects(None).after(minutes=60)
+    clock.sees(15, workers=seen([6, 5, 4], **held)).expects(None, protected="abc").after(minutes=2)
+    clock.sees(15, workers=seen([6, 5, 4], **held)).expects(3, Reason.WORKERS_HELD, protected="abc")
+
+
 def test_the_size_never_goes_back_above_the_maximum():
     clock = told(desired=2, way_in=SafeRemoval(), bounds=Bounds(1, 2))
     for end in (NOON + 900, NOON + 200):
