@@ -55,7 +55,6 @@ class _KeysInFile(Sequence[str]):
         return self._rows
 
     def __getitem__(self, row: int) -> str:  # type: ignore[override]  # one key at a time
-
         place = range(self._rows)[int(row)]
         return str(_scanned(self._file).select("task_key").slice(place, 1).collect().item())
 

@@ -1,6 +1,5 @@
 """What AWS, or whoever answers for it, may say: a reading, or one line; a write is never taken for done."""
 
-import json
 import tracemalloc
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,13 +15,11 @@ from autoscaler.aws import MOST_BYTES
 from autoscaler.fleets.ecs import EcsFleet, ecs_clients
 from autoscaler.fleets.ecs.clients import EcsClients
 from autoscaler.http_server import served
-from autoscaler.ports import FleetError, SourceError
-from autoscaler.sources.airflow_db.credentials import from_secrets_manager, url_of_secret
-from autoscaler.sources.cloudwatch import CloudwatchSource, cloudwatch_client, executor_metrics
+from autoscaler.ports import FleetError
 from policies.model import Applied, Capacity, Decision, Reason, Refused, Stage, Unknown
-from tests.hostile.laws import SECRET, changed, must_be_told_well, nested
+from tests.hostile.aws_parrot import BODIES, WHEN, Parrot, as_bytes
+from tests.hostile.laws import changed, must_be_told_well
 
-WHEN = 1_800_000_000.0
 ARNS = [f"arn:aws:ecs:us-east-1:1:task/demo/{number}" for number in range(3)]
 SERVICE = {
     "serviceName": "workers",
@@ -64,47 +61,6 @@ ANSWERS = {
 DECISION = Decision(5, (Stage("policy", 5, Reason.DEMAND),), protected=frozenset(ARNS[1:]))
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch, tmp_path):
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIALOOPBACK")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-class Parrot:
-    """Answers every AWS call with what it was told to; an ASGI application."""
-
-    def __init__(self):
-        self.body, self.status, self.headers = {}, 200, {}
-        self.asked = 0
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return
-        self.asked += 1
-        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
-        body = self.body.get(headers.get("x-amz-target", "").rpartition(".")[2], b"")
-        pieces = body if isinstance(body, list) else [body]
-        said = {"content-type": "application/x-amz-json-1.1"} | self.headers
-        start = [(key.encode(), value.encode("latin-1", "replace")) for key, value in said.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": start})
-        for number, piece in enumerate(pieces, 1):
-            await send({"type": "http.response.body", "body": piece, "more_body": number < len(pieces)})
-
-
-def as_bytes(document):
-    return json.dumps(document).encode(errors="surrogatepass")
-
-
 @asynccontextmanager
 async def parroted(**bodies):
     """A fleet whose AWS is a parrot, over real clients and a real socket."""
@@ -139,23 +95,6 @@ async def test_the_good_answers_are_understood():
         assert capacity.workers.outdated == frozenset(ARNS)
         assert capacity.contested_by == "Application Auto Scaling (1 to 9 on service/demo/workers)"
         assert isinstance(await fleet.apply(DECISION), Applied)
-
-
-HUGE = b'{"services": [' + b"{}," * 3_000_000 + b"{}]}"
-BODIES = [
-    b"",
-    b"null",
-    b"[]",
-    b"{",
-    b"\xff\xfe\x00",
-    b'"text"',
-    b"<html>a proxy's page</html>",
-    nested(100_000).encode(),
-    b'{"services": ' + nested(100_000).encode() + b"}",
-    b'{"services": [{"desiredCount": ' + b"9" * 5000 + b"}]}",
-    HUGE,
-    [HUGE[:100_000]] * 60,
-]
 
 
 @pytest.mark.anyio
@@ -279,88 +218,3 @@ async def test_a_body_of_any_length_takes_no_more_than_its_limit():
         finally:
             tracemalloc.stop()
         assert peak < 5 * MOST_BYTES
-
-
-RESULTS = {
-    "MetricDataResults": [
-        {"Id": name, "Timestamps": [WHEN - 60], "Values": [3.0], "StatusCode": "Complete"}
-        for name in ("queued", "running")
-    ]
-}
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(document=changed(RESULTS))
-def test_metrics_with_other_parts(document):
-    """CloudWatch's answer: a load, or one line."""
-
-    class Client:
-        async def get_metric_data(self, **_):
-            if not isinstance(document, dict):
-                raise TypeError(document)
-            return {
-                "MetricDataResults": [
-                    {
-                        **each,
-                        "Timestamps": [datetime.fromtimestamp(WHEN - 60, UTC) for _ in each["Timestamps"]],
-                    }
-                    if isinstance(each, dict) and isinstance(each.get("Timestamps"), list)
-                    else each
-                    for each in document["MetricDataResults"]
-                ]
-            }
-
-    source = CloudwatchSource(Client(), executor_metrics("e"), clock=lambda: WHEN)
-    try:
-        demand = anyio.run(source.demand)
-    except SourceError as error:
-        must_be_told_well(error)
-    else:
-        assert demand.queued >= 0
-
-
-@pytest.mark.anyio
-async def test_bodies_that_are_no_metrics():
-    """Through the real client, whose protocol is another one."""
-    parrot = Parrot()
-    async with served(parrot, "127.0.0.1", 0) as url, cloudwatch_client("us-east-1", url) as client:
-        source = CloudwatchSource(client, executor_metrics("e"), clock=lambda: WHEN)
-        for body in BODIES:
-            parrot.body = {"": body, "GetMetricData": body}
-            with pytest.raises(SourceError) as refused:
-                await source.demand()
-            must_be_told_well(refused.value)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        7,
-        "",
-        "{",
-        f'{{"engine": "postgres", "password": "{SECRET}"}}',
-        f'{{"engine": "e", "username": 1, "password": "{SECRET}", "host": "h", "port": "p", "dbname": 1}}',
-        f'{{"password": "{SECRET}", "engine": {nested(50_000)}}}',
-        f'{{"password": "{SECRET}", "engine": {"9" * 5000}}}',
-    ],
-    ids=range(8),
-)
-def test_secrets_that_are_none(text):
-    """The complaint names the secret and never its value."""
-    with pytest.raises(SourceError, match="airflow/db") as refused:
-        url_of_secret("airflow/db", text)
-    must_be_told_well(refused.value)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    "body", [b"[]", nested(100_000).encode(), as_bytes({"SecretString": 7})], ids=range(3)
-)
-async def test_bodies_that_are_no_secret(body):
-    """Through the real client."""
-    parrot = Parrot()
-    parrot.body = {"GetSecretValue": body}
-    async with served(parrot, "127.0.0.1", 0) as url:
-        with pytest.raises(SourceError, match="airflow/db"):
-            await from_secrets_manager("airflow/db", "us-east-1", url)()
