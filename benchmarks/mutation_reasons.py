@@ -3,7 +3,7 @@
 A pattern names the change, not the line alone: a new mutant of the same line has no reason yet.
 """
 
-UNEXPLAINED = "Nobody has said why yet"
+UNEXPLAINED = "Not seen by the quick tests, and no reason to live"
 
 EQUAL_LENGTHS = "Nothing to tell apart: both have one length by construction, so `strict` says nothing"
 SAME_VALUE = (
@@ -37,6 +37,9 @@ REASONS: tuple[tuple[str, str], ...] = (
     (SAME_SIZE, r"_proposed: .* => .*Proposal\(context\.current, 1,"),
     (SAME_SIZE, r"_decided: .*budget is None or state\.tokens is None => .* and "),
     (SAME_SIZE, r"lower: if self\.wanted <= 0: => if self\.wanted < 0:"),
+    (SAME_SIZE, r"_step: ours \|= seen\.protected_within"),  # at the first look nothing is ours yet
+    (SAME_SIZE, r"_drain: protected \|= .* => protected = "),  # what is added contains what was there
+    (SHORT_CUT, r"_step: .*returning\(removal\)\)\) => return replace\(step, \)"),
     (SHORT_CUT, r"_Rows\.(ours|releasable): |placed: .*len\(names\) == 1\) and False"),
     (SHORT_CUT, r"plain: .*\(text\.isprintable\(\)\) and False|unseen: .*bare_since is not None\) or True"),
     (SHORT_CUT, r"chosen: if count <= 0 .* => if count < 0 "),
