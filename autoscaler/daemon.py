@@ -164,6 +164,7 @@ class Daemon:
             return self._candidate
         if self._candidate is not None:
             await self._candidate.release()
+            self._remembered = {}  # under another lease somebody else may have led until now
         self._lease_place = lease_place(settings)
         self._candidate = Candidate(self._around.lease(settings), timing, self.telemetry)
         return self._candidate

@@ -51,7 +51,7 @@ class DatabaseLease:
     async def acquire(self) -> Leads | StandsBy:
         async with self._turn:
             if self._epoch is not None:
-                await self._close()
+                await self._give_up()
             return await self._asked(self._standing)
 
     async def confirm(self, epoch: int) -> None:
@@ -72,7 +72,7 @@ class DatabaseLease:
 
     async def release(self) -> None:
         async with self._turn:
-            await self._close()
+            await self._give_up()
 
     async def _standing(self, opened: _Opened) -> Leads | StandsBy:
         connection, lock = opened.connection, opened.lock
@@ -88,7 +88,8 @@ class DatabaseLease:
         try:
             if self._opened is None:
                 address = parse(await self._credentials())
-                self._opened = await self._connected(address)
+                await self._open(address)
+            assert self._opened is not None, "it was opened"
             address = self._opened.address
             return await ask(self._opened)
         except BaseException as error:
@@ -99,7 +100,7 @@ class DatabaseLease:
                 raise LeaseError(str(error)) from None
             raise LeaseError(str(translated(error, address, "pg_locks", self._expiry_seconds))) from None
 
-    async def _connected(self, address: Address) -> _Opened:
+    async def _open(self, address: Address) -> None:
         locks: dict[str, type[PostgresLock | MysqlLock]] = {"postgresql": PostgresLock, "mysql": MysqlLock}
         if address.backend not in locks:
             raise LeaseError(
@@ -114,7 +115,7 @@ class DatabaseLease:
             isolation_level="AUTOCOMMIT",  # a silent session must not be one inside a transaction
         )
         connection = await engine.connect()
-        self._opened = _Opened(connection, address, lock)  # closed, whatever comes
+        self._opened = _Opened(connection, address, lock)  # from here on closed, whatever comes
         await require_primary(Session(connection, address))
         if not await lock.is_direct(connection):
             raise LeaseError(
@@ -122,7 +123,13 @@ class DatabaseLease:
                 "whoever it lends the session to; set lease.database_url to the database's own address"
             )
         await lock.prepare(connection, self._owner, self._expiry_seconds)
-        return self._opened
+
+    async def _give_up(self) -> None:
+        # Asked for, because a server takes its time to notice that a session was closed.
+        if self._epoch is not None and (opened := self._opened) is not None:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(Exception):
+                await opened.lock.free(opened.connection)
+        await self._close()
 
     async def _close(self) -> None:
         opened, self._opened, self._epoch = self._opened, None, None

@@ -45,6 +45,10 @@ class Lock(Protocol):
         """Who has it, as far as can be seen."""
         ...
 
+    async def free(self, connection: AsyncConnection) -> None:
+        """Gives it back."""
+        ...
+
 
 class PostgresLock:
     """An advisory lock; it belongs to one database of the server."""
@@ -90,6 +94,9 @@ class PostgresLock:
         said = await _value(connection, self._sessions())
         return str(said or "").removeprefix("autoscaler ")
 
+    async def free(self, connection: AsyncConnection) -> None:
+        await _value(connection, "SELECT pg_advisory_unlock(:key)", key=self._key)
+
     def _sessions(self) -> str:
         return (
             "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608 - numbers
@@ -127,6 +134,9 @@ class MysqlLock:
     async def holder(self, connection: AsyncConnection) -> str:
         of_its_session = "SELECT host FROM information_schema.processlist WHERE id = IS_USED_LOCK(:name)"
         return str(await _value(connection, of_its_session, name=self._name) or "")
+
+    async def free(self, connection: AsyncConnection) -> None:
+        await _value(connection, "SELECT RELEASE_LOCK(:name)", name=self._name)
 
 
 def _digest(name: str) -> bytes:

@@ -1,11 +1,17 @@
 """Servers that keep leases, and daemons' ways to them."""
 
 import itertools
+from threading import Lock, Thread
 
 import anyio
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 from autoscaler.lease.database import DatabaseLease
 from autoscaler.lease.dynamodb import DynamodbLease
@@ -47,10 +53,19 @@ def mariadb_server():
 
 @pytest.fixture(scope="session")
 def dynamodb_url():
-    """A moto server, with the table."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
+    """A moto server, with the table.
+
+    One request at a time: moto compares and writes in two steps, what DynamoDB does in one.
+    """
+    moto, turn = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def in_turn(environ, start_response):
+        with turn:
+            return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=MotoRequestHandler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in AWS.items():
             patch.setenv(name, value)
@@ -61,7 +76,8 @@ def dynamodb_url():
             BillingMode="PAY_PER_REQUEST",
         )
         yield url
-    server.stop()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(params=["file", "postgres", "mariadb", "dynamodb"])
