@@ -40,10 +40,11 @@ unit: setup
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 --include='policies/*,autoscaler/core/*'
 
-# The whole daemon in simulated worlds: 100 days at its ports, 3 through the AWS client library.
+# The whole daemon in simulated worlds: 100 days at its ports, 3 through the AWS client library, bugs planted.
 worlds: setup
-	$(BIN)/python -m tests.soak --days 100
+	$(BIN)/python -m tests.soak --days 100 --pairs 850
 	$(BIN)/python -m tests.soak --days 3 --wire
+	$(BIN)/python -m tests.soak --bugs
 
 DAYS ?= 1000
 SEED ?= 1

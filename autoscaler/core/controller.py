@@ -130,7 +130,9 @@ class Controller:
             drain = self.way_in.drain(proposal, context)
         decided = drain.proposal
         if decided.workers > max(current, proposal.workers):  # the size goes back for held workers
-            decided = self._limited(decided, context)
+            # Limits hold them up, but send nobody away.
+            held = Proposal(decided.workers, max(decided.floor, current), decided.trail)
+            decided = self._limited(held, context)
         desired = int(decided.workers)
         decision = Decision(
             None if desired == current else desired,

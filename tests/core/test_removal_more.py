@@ -1,5 +1,8 @@
 """More stories of removals: what others do to them, what never ends by itself, and clocks."""
 
+from dataclasses import replace
+
+from autoscaler.core.guards import Bounds
 from autoscaler.core.removal import SafeRemoval
 from autoscaler.core.victims import Patience
 from policies.model import Reason, Refused
@@ -171,3 +174,14 @@ def test_a_freeze_ends_an_hour_after_a_clock_was_set_back():
     clock.after(minutes=-600).sees(5, workers=back).expects(None, Reason.FROZEN)
     clock.after(minutes=61).sees(5, workers=seen([5, 0, 0], without="c"))
     clock.expects(None, Reason.DRAINING, stopped="b")
+
+
+def test_a_maximum_keeps_the_size_from_going_back_out_and_sends_nobody_away():
+    """Two are desired of three that are held, and the maximum was lowered to one: two it stays."""
+    clock = three()
+    clock.controller = replace(clock.controller, guards=replace(clock.controller.guards, bounds=Bounds(1, 1)))
+    clock.sees(5, desired=2)
+    clock.state = clock.state._replace(protected=frozenset("abc"))
+    soon = seen([5, 0, 0], protected="abc", protected_until=NOON + 100)
+    clock.after(10).sees(5, desired=2, workers=soon)
+    clock.expects(None, Reason.AT_MAXIMUM, protected="abc")

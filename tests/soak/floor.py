@@ -43,6 +43,10 @@ class Floor:
     task_seconds: tuple[float, float] = (20.0, 400.0)
     shrunk_by_others: bool = False
     """Somebody else set a size that not all workers fit in, and ECS is still at it."""
+    sizes: list[tuple[float, int]] = field(default_factory=list)
+    """What was set lately, and when."""
+    surprise: tuple[float, int] | None = None
+    """When somebody else last set a size that nobody could expect, and which."""
     deployed_at: float = float("-inf")
     """While ECS replaces workers, at somebody's order or for its zones, it may stop any that is bare."""
     _seen: dict[str, Task] = field(default_factory=dict)
@@ -149,6 +153,10 @@ class Floor:
         """Somebody is about to set the size."""
         self.work()
         service, now = self.service, self.world.clock()
+        self.sizes = [(at, size) for at, size in self.sizes if now - at < 600]
+        if not by_us and desired not in {service.desired, *(size for _, size in self.sizes)}:
+            self.surprise = (now, desired)
+        self.sizes += [(now, service.desired), (now, desired)]
         if desired >= service.desired:
             return
         if not by_us:

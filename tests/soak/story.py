@@ -168,7 +168,9 @@ class Story:
             lambda: self.now() + self.clock_offset,
             lambda life: self.clients(self.api, life),
             lambda life: Airflow(self.floor, life, self.weather.meets),
-            lambda loop: watched(self.wrap(loop), loop.controller, self._breaks_law),
+            lambda loop: watched(
+                self.wrap(loop), loop.controller, self._breaks_law, lambda: self.floor.surprise, self.now
+            ),
             self.weather.standing,
             self.shared.lease_of,
         )

@@ -14,6 +14,8 @@ from simulations.invariants import Invariants, LawBrokenError
 from tests.soak.ports import SECRET
 
 Broken = Callable[[str], None]
+Surprise = Callable[[], tuple[float, int] | None]
+"""When somebody else last set a size that nobody could expect, and which."""
 EXPECTED_DEFECTS = ("an adapter failed, ValueError", "intake not set: ")
 """Defects that the weather makes: a source that raises what it should not, a broker that is away."""
 
@@ -25,10 +27,17 @@ class Watched:
     """
 
     def __init__(
-        self, controller: Controller, as_configured: Controller, invariants: Invariants, broken: Broken
+        self,
+        controller: Controller,
+        as_configured: Controller,
+        invariants: Invariants,
+        broken: Broken,
+        surprise: Surprise,
+        clock: Callable[[], float],
     ) -> None:
         self._controller, self._invariants, self._broken = controller, invariants, broken
-        self._as_configured = as_configured
+        self._as_configured, self._now = as_configured, clock
+        self._surprise, self._began_at = surprise, float("inf")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._controller, name)
@@ -43,7 +52,22 @@ class Watched:
                 self._broken(str(error))
             if stops := stops_too_many(state, observation, decision):
                 self._broken(stops)
+            if ignored := self._ignores_a_surprise(observation, decision):
+                self._broken(ignored)
         return after, decision
+
+    def _ignores_a_surprise(self, observation: Observation, decision: Decision) -> str:
+        """Whether the size is lowered soon after somebody else has set it, before this daemon's eyes."""
+        self._began_at, surprise = min(self._began_at, self._now()), self._surprise()
+        capacity, quiet_seconds = observation.capacity, self._as_configured.respect.quiet_seconds
+        if surprise is None or observation.orders is not None or not isinstance(capacity, Capacity):
+            return ""
+        at, desired = surprise
+        seen = self._began_at < at and capacity.desired == desired and self._now() - at < quiet_seconds - 1
+        lowers = decision.desired is not None and decision.desired < desired
+        return (
+            f"{desired} -> {decision.desired}, just after somebody set {desired}" if seen and lowers else ""
+        )
 
 
 def stops_too_many(state: State, observation: Observation, decision: Decision) -> str:
@@ -61,12 +85,18 @@ def stops_too_many(state: State, observation: Observation, decision: Decision) -
     return f"{chosen} of {len(running)} workers have their intake stopped" if chosen > most else ""
 
 
-def watched(loop: TargetLoop, as_configured: Controller, broken: Broken) -> TargetLoop:
+def watched(
+    loop: TargetLoop,
+    as_configured: Controller,
+    broken: Broken,
+    surprise: Surprise,
+    clock: Callable[[], float],
+) -> TargetLoop:
     """The loop with its controller watched.  What a former generation remembered it goes on with."""
     invariants = Invariants()
     if loop.memory.state.started_at is not None:
         invariants.warm_since = float("-inf")
-    loop.controller = Watched(loop.controller, as_configured, invariants, broken)  # type: ignore[assignment]
+    loop.controller = Watched(loop.controller, as_configured, invariants, broken, surprise, clock)  # type: ignore[assignment]
     return loop
 
 

@@ -133,16 +133,22 @@ class Weather:
             self.met(f"{group} {fault.value}")
         if f"ecs:{operation}" in self.api.faults.denied:
             self.met(Kind.DENIED)
-        elif fault not in UNDONE:
-            if operation == "UpdateService":
-                floor.sized(request["desiredCount"], by_us=True)
-            elif operation == "UpdateTaskProtection" and not request["protectionEnabled"]:
-                floor.released(request["tasks"])
+        if operation == "UpdateService":
+            floor.sizes.append((world.clock(), request["desiredCount"]))  # whatever comes of it
+        if fault not in UNDONE and f"ecs:{operation}" not in self.api.faults.denied:
+            self._done(operation, request)
         if group == "read" and world.past.most_seconds:
             self.met(Kind.LAG)
         for arn in request["tasks"] if group == "protection" else ():
             if arn in self.refused:
                 self.met(self.refused[arn])
+
+    def _done(self, operation: str, request: dict[str, Any]) -> None:
+        """The truth is looked at right before."""
+        if operation == "UpdateService":
+            self.floor.sized(request["desiredCount"], by_us=True)
+        elif operation == "UpdateTaskProtection" and not request["protectionEnabled"]:
+            self.floor.released(request["tasks"])
 
     def _going_on(self, kind: Kind, seconds: tuple[float, float] = STAYS_SECONDS) -> None:
         self.until[kind] = self.api.world.clock() + self.chance.uniform(*seconds)
