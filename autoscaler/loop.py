@@ -197,7 +197,7 @@ class TargetLoop:
                 await intake.apply(stopped, workers)
                 self.memory.told = stopped
             except IntakeError as error:
-                self.listener.failed(self.name, f"intake not set: {error}")
+                self.listener.untold(self.name, str(error))
             except Exception as error:  # noqa: BLE001 - as for the fleet
                 self.listener.failed(self.name, f"the intake failed, {_origin(error)}")
 

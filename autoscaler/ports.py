@@ -186,3 +186,7 @@ class Listener(Protocol):
     def failed(self, target: str, why: str) -> None:
         """A defect was caught; the target holds."""
         ...
+
+    def untold(self, target: str, why: str) -> None:
+        """Workers could not be told whether to take tasks; the next look shows who does."""
+        ...

@@ -126,6 +126,10 @@ class Telemetry:
         self.targets[target].ticked_at = self._clock()
         self._log.error("defect", target=target, why=why)
 
+    def untold(self, target: str, why: str) -> None:
+        """Workers could not be told whether to take tasks."""
+        self._log.warning("intake not set", target=target, why=why)
+
     def ordered(self, order: str, targets: Collection[str], given: Given) -> None:
         """An operator's order was taken."""
         self.metrics.count("orders_total", order, "given")

@@ -47,6 +47,8 @@ class Silent:
     def failed(self, name, why):
         self.failures.append(why)
 
+    def untold(self, name, why): ...
+
 
 @pytest.mark.parametrize("silence", SAID, ids=["one way", "the other way"])
 @pytest.mark.parametrize("rollouts", [False, True], ids=["steady", "rollouts"])

@@ -90,6 +90,8 @@ class Daemon:
     def failed(self, target: str, why: str) -> None:
         self.told.append(f"failed {why}")
 
+    def untold(self, target: str, why: str) -> None: ...
+
     def leads(self, epoch: int) -> None:
         self.told.append(f"leads {epoch}")
 

@@ -87,6 +87,8 @@ class Notes:
     def failed(self, target: str, why: str) -> None:
         self.failures.append(why)
 
+    def untold(self, target: str, why: str) -> None: ...
+
 
 def looped(world: ScriptedWorld, notes: Notes, policy=None) -> TargetLoop:
     policy = policy or Mwaa(slots_per_worker=5)

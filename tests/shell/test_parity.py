@@ -181,6 +181,8 @@ class Seen:
     def failed(self, target: str, why: str) -> None:
         self.defects.append(why)
 
+    def untold(self, target: str, why: str) -> None: ...
+
 
 async def looped(world: World, brain: Controller, faults: Faults, ticks: int) -> Seen:
     """The daemon's own loop over the world, for so many ticks."""
