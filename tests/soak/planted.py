@@ -173,6 +173,7 @@ BUGS: Mapping[str, Bug] = {
     "takes a stopped worker for an empty one": Bug(seeing(takes_stopped_for_empty), profile=BUSY, seed=2),
     "forgets how many may stop at a time": Bug(configured(stopped_share=1.0), profile=BUSY),
     "lowers by more than were released": Bug(stepping(lowers_too_far), profile=BUSY),
+    "retries a lower write": Bug(port_bugs.retries_a_lower_write, UNANSWERED, BUSY, seed=7),
     "tells a secret": Bug(port_bugs.tells_secrets, frozenset({Kind.SOURCE_DEFECT})),
     "ignores foreign writes": Bug(
         stepping(ignores_foreign_writes), frozenset({Kind.FOREIGN_OUT, Kind.FOREIGN_IN}), BUSY

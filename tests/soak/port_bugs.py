@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import anyio
+
 from autoscaler.loop import TargetLoop
 from autoscaler.ports import SourceError
-from policies.model import Demand
+from policies.model import Decision, Demand, LastWrite, Unknown
 
 
 def forgets_the_lease(loop: TargetLoop) -> None:
@@ -38,3 +40,32 @@ class Chatty:
 def tells_secrets(loop: TargetLoop) -> None:
     """An error's text cannot hurt."""
     loop.ports = replace(loop.ports, source=Chatty(loop.ports.witness))
+
+
+RETRY_SECONDS = 300.0
+
+
+class Stubborn:
+    """A fleet that owes a write until it was answered."""
+
+    def __init__(self, fleet: Any) -> None:
+        self._fleet, self._owed, self._at = fleet, 0, float("inf")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fleet, name)
+
+    async def apply(self, decision: Decision) -> LastWrite:
+        """The decision, and what is owed."""
+        if decision.desired is None and anyio.current_time() >= self._at:
+            decision = replace(decision, desired=self._owed)
+        outcome: LastWrite = await self._fleet.apply(decision)
+        if decision.desired is not None:
+            self._owed, self._at = decision.desired, float("inf")
+            if isinstance(outcome, Unknown):
+                self._at = anyio.current_time() + RETRY_SECONDS
+        return outcome
+
+
+def retries_a_lower_write(loop: TargetLoop) -> None:
+    """What got no answer is written again, when there is time."""
+    loop.ports = replace(loop.ports, fleet=Stubborn(loop.ports.fleet))
