@@ -280,7 +280,8 @@ class _Step:
     def _room(self, removal: Removal) -> int:
         """How many more workers may stop taking tasks: three quarters of the desired ones must go on."""
         share, running = self.settings.stopped_share, len(self.seen.running)
-        idle_hands = len((self.seen.stopped | removal.chosen) - self.deaf)
+        back = frozenset(each.worker for each in self.returning(removal))
+        idle_hands = len((self.seen.stopped | removal.chosen | back) - self.deaf)
         return max(1, running - ceil((1 - share) * self.context.current)) - idle_hands
 
     def _doubt(self, removal: Removal) -> tuple[Reason, str] | None:

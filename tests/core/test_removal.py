@@ -359,6 +359,17 @@ def test_the_workers_of_an_old_deployment_run_dry_and_are_let_go():
     clock.after(10).sees(35, workers=seen([0, 0, 0, 0], protected="")).expects(None)
 
 
+def test_a_place_that_was_given_back_is_taken_once_its_worker_is_back_at_work():
+    """Also where nobody waits for anybody: a rollout goes on, a place at a time."""
+    clock = told(desired=2, way_in=SafeRemoval())
+    old = rolling([9, 9], "ab")
+    clock.sees(18, capacity=ROLLING, workers=old).expects(None, stopped="a", protected="ab")
+    for _ in range(3):
+        silent = np.array([np.nan, 1.0])
+        one_done = replace(rolling([9, 0], "ab"), consuming=silent)
+        clock.after(10).sees(9, capacity=ROLLING, workers=one_done).expects(None, stopped="a", protected="a")
+
+
 def test_a_rollout_is_not_held_up_for_ever():
     """A worker that has had its time is protected no longer."""
     clock = told(desired=1, way_in=SafeRemoval(Patience(kills=True)))

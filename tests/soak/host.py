@@ -115,3 +115,9 @@ def state_of(process: Process) -> Any:
     """What the daemon's controller remembers; None before its first look."""
     loop = process.daemon.loop
     return None if loop is None or process.life.dead else loop.memory.state
+
+
+def minimum_of(process: Process) -> int:
+    """What its target may shrink to, by the configuration that it runs; -1: it does not run yet."""
+    loop = process.daemon.loop
+    return -1 if loop is None else loop.controller.guards.bounds.minimum
