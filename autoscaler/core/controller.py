@@ -8,7 +8,7 @@ from autoscaler.core.alarms import Watch
 from autoscaler.core.drain import Caution
 from autoscaler.core.guards import GuardChain, NoData, rounded
 from autoscaler.core.orders import obeyed
-from autoscaler.core.ownership import Respect, hands_off
+from autoscaler.core.ownership import Respect, hands_off, undercuts
 from autoscaler.core.proposal import Context, Proposal
 from autoscaler.core.remember import after_decision, after_observation, after_write, blindly
 from autoscaler.core.removal import SafeRemoval
@@ -133,6 +133,9 @@ class Controller:
             # Limits hold them up, but send nobody away.
             held = Proposal(decided.workers, max(decided.floor, current), decided.trail)
             decided = self._limited(held, context)
+        if (written := undercuts(decided.workers, context)) is not None:
+            note = f"{written} was written and may show late"
+            decided = decided.to("ownership", current, Reason.WRITE_UNCONFIRMED, note)
         desired = int(decided.workers)
         decision = Decision(
             None if desired == current else desired,

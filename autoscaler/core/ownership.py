@@ -79,6 +79,12 @@ def observes_only(ownership: Ownership, at: float) -> bool:
     return len(_within_hour(ownership.foreign_at, at)) >= RESETS_UNTIL_OBSERVING
 
 
+def undercuts(workers: float, context: Context) -> int | None:
+    """What this way out would lower: a larger size that we have written and that may still show; else None."""
+    expected = context.state.ownership.expected  # more than one of them only while a write settles
+    return max(expected) if len(expected) > 1 and context.current < workers < max(expected) else None
+
+
 def hands_off(context: Context) -> tuple[Reason, str] | None:
     """Why nothing at all is written now, whatever the guards, the bounds included, would want."""
     ownership, capacity = context.state.ownership, context.capacity
@@ -110,6 +116,9 @@ class Respect:
         ):
             note = f"somebody else set the size; {remaining:.0f} s of quiet to go"
             return proposal.held_if_less("ownership", current, Reason.FOREIGN_WRITE, note)
+        if (written := undercuts(proposal.workers, context)) is not None:
+            note = f"{written} was written and may show late; less would be a way in"
+            return proposal.to("ownership", written, Reason.WRITE_UNCONFIRMED, note)
         if ownership.unconfirmed:
             note = "the last write got no answer and may be applied late"
             return proposal.held_if_less("ownership", current, Reason.WRITE_UNCONFIRMED, note)

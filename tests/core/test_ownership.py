@@ -1,5 +1,7 @@
 """Stories of who else sets the size: foreign writes, late ones, deployments."""
 
+import pytest
+
 from autoscaler.core.guards import (
     Bounds,
 )
@@ -67,7 +69,7 @@ def test_several_writes_may_show_late():
     clock.sees(90).expects(9)
     clock.after(10).wrote(Applied(9)).sees(100).expects(10)
     clock.after(10).wrote(Applied(10)).sees(100).expects(10)
-    clock.after(10).wrote(Unknown(11, "timeout")).sees(100, desired=9).expects(10)
+    clock.after(10).wrote(Unknown(11, "timeout")).sees(100, desired=9).expects(11, Reason.WRITE_UNCONFIRMED)
     clock.after(10).sees(100, desired=11).expects(None, Reason.WORKERS_UNLISTED)
 
 
@@ -77,6 +79,24 @@ def test_a_write_in_doubt_blocks_the_way_in():
     clock.after(10).wrote(Unknown(9, "timeout")).sees(10).expects(None, Reason.WRITE_UNCONFIRMED)
     clock.after(10).sees(120).expects(12, Reason.DEMAND)
     clock.after(60).sees(10).expects(None, Reason.WORKERS_UNLISTED)
+
+
+@pytest.mark.parametrize("outcome", [Applied(9), Unknown(9, "no answer")], ids=["applied", "no answer"])
+def test_a_way_out_never_undercuts_a_larger_size_that_may_still_show(outcome):
+    """Nine were written, five are seen: eight would send a ninth away that may be at work by then."""
+    clock = told(acts=False)
+    clock.sees(90).expects(9)
+    clock.after(10).wrote(outcome).sees(80).expects(9, Reason.WRITE_UNCONFIRMED)
+    clock.after(10).sees(100).expects(10, Reason.DEMAND)
+
+
+def test_nor_does_a_limit_that_was_lowered_meanwhile():
+    """Then the size stays until it is known."""
+    clock = told(acts=False)
+    clock.sees(90).expects(9)
+    clock.reloads(bounds=Bounds(1, 7))
+    clock.after(10).wrote(Unknown(9, "no answer")).sees(80).expects(None, Reason.WRITE_UNCONFIRMED)
+    clock.after(minutes=2).sees(80).expects(7, Reason.AT_MAXIMUM)
 
 
 def test_a_write_in_doubt_that_arrives_is_ours():
