@@ -80,7 +80,7 @@ def observes_only(ownership: Ownership, at: float) -> bool:
 
 
 def undercuts(workers: float, context: Context) -> int | None:
-    """What this way out would lower: a larger size that we have written and that may still show; else None."""
+    """The larger size that we have written, that may still show, and that this way out would lower; or None."""
     expected = context.state.ownership.expected  # more than one of them only while a write settles
     return max(expected) if len(expected) > 1 and context.current < workers < max(expected) else None
 
