@@ -80,7 +80,7 @@ def observes_only(ownership: Ownership, at: float) -> bool:
 
 
 def undercuts(workers: float, context: Context) -> int | None:
-    """The larger size that we have written, that may still show, and that this way out would lower; or None."""
+    """The larger size of ours that may still show, and that this way out would lower; or None."""
     expected = context.state.ownership.expected  # more than one of them only while a write settles
     return max(expected) if len(expected) > 1 and context.current < workers < max(expected) else None
 

@@ -15,6 +15,8 @@ from autoscaler.demo.ecs.world import EcsWorld
 
 DELIVERED_WITHIN_SECONDS = 3.0
 """A task that was on its way when a worker stopped taking them still arrives: before the second look."""
+LATEST_SECONDS = 75.0
+"""A write that came late was made no longer ago, and so was what it undid."""
 
 
 @dataclass
@@ -109,12 +111,20 @@ class Floor:
             and lost
             and task.stop_code == BY_SCHEDULER
             and not self._others_doing(service, stopping_at)
+            and not self._overtaken(service, stopping_at)
         ):
             self.broken(f"a worker with {len(lost)} tasks was stopped: {task.id[:6]}")
 
     def _others_doing(self, service: Service, at: float) -> bool:
         replaced = at - self.deployed_at <= 60 or service.primary.state is RolloutState.FAILED
         return self.shrunk_by_others or replaced
+
+    def _overtaken(self, service: Service, at: float) -> bool:
+        """Whether a write of ours came late, after somebody else's larger size: ECS compares nothing."""
+        if self.surprise is None:
+            return False
+        surprised_at, desired = self.surprise
+        return at - surprised_at <= LATEST_SECONDS and service.desired < desired
 
     def _take(self, now: float) -> None:
         room = {}

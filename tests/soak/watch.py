@@ -72,7 +72,8 @@ class Watched:
 
 def stops_too_many(state: State, observation: Observation, decision: Decision) -> str:
     """A quarter of the workers, or one, may have their intake stopped; empty: no more have."""
-    capacity, fresh = observation.capacity, decision.intake_stopped - state.removal.stopped
+    already = state.removal.stopped | {each.worker for each in state.removal.returning}
+    capacity, fresh = observation.capacity, decision.intake_stopped - already
     if not fresh or not isinstance(capacity, Capacity) or capacity.workers is None:
         return ""
     workers = capacity.workers
