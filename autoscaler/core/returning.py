@@ -57,5 +57,7 @@ def unseen(
 
 
 def deaf(returning: Iterable[Returning], at: float, patience_seconds: float) -> frozenset[str]:
-    """Those that have not taken tasks again for so long that nobody waits for them any more."""
-    return frozenset(each.worker for each in returning if at - each.since >= patience_seconds)
+    """Those that take no tasks though they are told to, for so long that nobody waits for them any more."""
+    return frozenset(
+        each.worker for each in returning if not each.waits and at - each.since >= patience_seconds
+    )

@@ -109,4 +109,10 @@ def test_who_waits_no_more_does_not_begin_again_while_nobody_looks():
 
 @pytest.mark.parametrize(("seconds", "names"), [(599.5, ""), (600.0, "a")])
 def test_who_does_not_take_tasks_for_long_is_not_waited_for(seconds: float, names: str):
-    assert deaf([Returning("a", NOON - seconds, NOON)], NOON, 600.0) == frozenset(names)
+    told = Returning("a", NOON - seconds, NOON, waits=False)
+    assert deaf([told], NOON, 600.0) == frozenset(names)
+
+
+def test_who_is_told_to_take_nothing_is_not_deaf():
+    """Its place is still taken: a quarter of the workers may be without tasks, and it is one of them."""
+    assert deaf([Returning("a", NOON - 9999, NOON)], NOON, 600.0) == NOBODY
