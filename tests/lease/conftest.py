@@ -1,6 +1,7 @@
 """Servers that keep leases, and daemons' ways to them."""
 
 import itertools
+from contextlib import suppress
 from threading import Lock, Thread
 
 import anyio
@@ -69,12 +70,14 @@ def dynamodb_url():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in AWS.items():
             patch.setenv(name, value)
-        boto3.client("dynamodb", endpoint_url=url).create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "lease", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "lease", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        client = boto3.client("dynamodb", endpoint_url=url)
+        with suppress(client.exceptions.ResourceInUseException):  # all moto servers of a process are one
+            client.create_table(
+                TableName=TABLE,
+                KeySchema=[{"AttributeName": "lease", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "lease", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
         yield url
     server.shutdown()
     server.server_close()
