@@ -44,7 +44,7 @@ def test_names_have_places_and_values_are_tomls(text, place, values):
         ("slotz=4", "slotz is not a setting; did you mean slots?"),
         (
             "colour=red",
-            "colour is not a setting; it can be budget, cooldown_in_seconds, cooldown_out_seconds",
+            "colour is not a setting; it can be budget, cooldown_in_seconds",
         ),
         ("guards.nothing=1", "guards.nothing is not a setting"),
         ("slots=4,8,4", "slots names a value twice: 4,8,4"),
