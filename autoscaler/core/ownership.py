@@ -122,4 +122,7 @@ class Respect:
         if ownership.unconfirmed:
             note = "the last write got no answer and may be applied late"
             return proposal.held_if_less("ownership", current, Reason.WRITE_UNCONFIRMED, note)
+        if len(ownership.expected) > 1 and (written := max(ownership.expected)) > current:
+            note = f"{written} was written and may show late"
+            return proposal.held_if_less("ownership", current, Reason.WRITE_UNCONFIRMED, note)
         return proposal

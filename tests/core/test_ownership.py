@@ -90,6 +90,14 @@ def test_a_way_out_never_undercuts_a_larger_size_that_may_still_show(outcome):
     clock.after(10).sees(100).expects(10, Reason.DEMAND)
 
 
+def test_nor_does_a_way_in():
+    """What looks like one worker less would be five less than there will be."""
+    clock = told(acts=False)
+    clock.sees(90).expects(9)
+    clock.after(10).wrote(Applied(9)).sees(40).expects(None, Reason.WRITE_UNCONFIRMED)
+    clock.after(10).sees(40, desired=9).expects(None, Reason.WORKERS_UNLISTED)
+
+
 def test_nor_does_a_limit_that_was_lowered_meanwhile():
     """Then the size stays until it is known."""
     clock = told(acts=False)
