@@ -38,8 +38,11 @@ class Simulated(Daemon):
         super().__init__(settings, reload, around)
         self._watched = watched
         self.loop: TargetLoop | None = None
+        self.minimum = -1
+        """What its target may shrink to, by the configuration that it runs; -1: it does not run yet."""
 
     def _loop(self, name: str, settings: Settings, ports: Ports, epoch: int) -> TargetLoop:
+        self.minimum = settings.targets[NAME].minimum
         self.loop = self._watched(super()._loop(name, settings, ports, epoch))
         return self.loop
 
@@ -115,9 +118,3 @@ def state_of(process: Process) -> Any:
     """What the daemon's controller remembers; None before its first look."""
     loop = process.daemon.loop
     return None if loop is None or process.life.dead else loop.memory.state
-
-
-def minimum_of(process: Process) -> int:
-    """What its target may shrink to, by the configuration that it runs; -1: it does not run yet."""
-    loop = process.daemon.loop
-    return -1 if loop is None else loop.controller.guards.bounds.minimum

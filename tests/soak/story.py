@@ -23,7 +23,7 @@ from autoscaler.settings import Mode, Settings
 from autoscaler.telemetry import configure_logging
 from tests.soak.clients import in_process
 from tests.soak.floor import Floor
-from tests.soak.host import Process, minimum_of, state_of
+from tests.soak.host import Process, state_of
 from tests.soak.kinds import Kind
 from tests.soak.life import Life
 from tests.soak.ports import Airflow
@@ -258,7 +258,7 @@ class Story:
             return f"{floor.queued} tasks queued, {floor.running} running"
         if stopped:
             return f"{len(stopped)} workers take no tasks"
-        right = min((minimum_of(process) for process in self.running), default=-1)
+        right = min((process.daemon.minimum for process in self.running), default=-1)
         if (service.desired, len(service.wanted)) != (right, right):
             return f"{len(service.wanted)} workers, {service.desired} desired, {right} would be right"
         return ""
