@@ -15,9 +15,8 @@ from autoscaler.demo.ecs import ServiceSpec, running_ecs
 from autoscaler.findings import Finding
 from autoscaler.lease.file import FileLease
 from autoscaler.settings import Settings
-from tests.servers.postgres import PASSWORD, postgres
+from tests.servers.postgres import PASSWORD
 from tests.shell.daemon import AWS, environment
-from tests.sources.airflow_db.world import AirflowWorld
 
 CONFIG = """
 [airflow]
@@ -35,20 +34,6 @@ slots_per_worker = 16
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture
-async def airflow(server):
-    world = AirflowWorld(server.url(), "3")
-    await world.create()
-    await world.empty()
-    return world
 
 
 @pytest.fixture

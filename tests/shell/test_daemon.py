@@ -6,11 +6,10 @@ import signal
 import anyio
 import pytest
 
-from autoscaler.demo.ecs import ServiceSpec, running_ecs
+from autoscaler.demo.ecs import ServiceSpec
 from autoscaler.demo.ecs.faults import Fault
-from tests.servers.postgres import PASSWORD, postgres
+from tests.servers.postgres import PASSWORD
 from tests.shell.daemon import running_daemon, until
-from tests.sources.airflow_db.world import AirflowWorld
 
 CONFIG = """
 mode = "{mode}"
@@ -35,27 +34,6 @@ guards = {{warm_up_seconds = 2}}
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture
-async def airflow(server):
-    """An empty Airflow with one living scheduler."""
-    world = AirflowWorld(server.url(), "3")
-    await world.create()
-    await world.empty()
-    return world
-
-
-@pytest.fixture
-async def ecs():
-    async with running_ecs(ServiceSpec(desired=1, launch_seconds=0.1)) as ecs:
-        yield ecs
 
 
 @pytest.fixture

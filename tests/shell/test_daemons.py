@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from autoscaler.demo.ecs import ServiceSpec, running_ecs
 from tests.lease.relay import relay
-from tests.servers.postgres import PASSWORD, postgres
+from tests.servers.postgres import PASSWORD
 from tests.shell.daemon import running_daemon, until
-from tests.sources.airflow_db.world import AirflowWorld
 
 pytestmark = pytest.mark.anyio
 
@@ -42,27 +40,6 @@ expiry_seconds = 5
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture
-async def airflow(server):
-    """An empty Airflow with one living scheduler."""
-    world = AirflowWorld(server.url(), "3")
-    await world.create()
-    await world.empty()
-    return world
-
-
-@pytest.fixture
-async def ecs():
-    async with running_ecs(ServiceSpec(desired=1, launch_seconds=0.1)) as ecs:
-        yield ecs
 
 
 @pytest.fixture
